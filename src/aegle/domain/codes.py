@@ -1,0 +1,62 @@
+"""Coded names of body parts and findings.
+
+Codes are SNOMED CT as listed in DICOM PS3.16 (CID 4031, 6303, 7151, 9231) for anatomy and
+segmented properties; the RT ROI interpreted type is DICOM PS3.3 C.8.8.8.1.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept (DICOM PS3.3 section 8)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class StructureType(Enum):
+    """What a structure is for; the value is the DICOM RT ROI interpreted type."""
+
+    EXTERNAL = "EXTERNAL"
+    ORGAN = "ORGAN"
+    LESION = "GTV"
+    TARGET = "PTV"
+    AVOIDANCE = "AVOIDANCE"
+
+
+ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
+MORPHOLOGICALLY_ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+TISSUE = Code("85756007", "SCT", "Tissue")
+
+LESION = Code("52988006", "SCT", "Lesion")
+NODULE = Code("27925004", "SCT", "Nodule")
+MASS = Code("4147007", "SCT", "Mass")
+NEOPLASM = Code("108369006", "SCT", "Neoplasm")
+LYMPH_NODE = Code("59441001", "SCT", "Lymph node")
+
+BODY_PARTS: dict[str, Code] = {
+    "body": Code("38266002", "SCT", "Entire body"),
+    "lung_right": Code("3341006", "SCT", "Right lung"),
+    "lung_left": Code("44029006", "SCT", "Left lung"),
+    "lungs": Code("39607008", "SCT", "Lung"),
+    "airways": Code("44567001", "SCT", "Trachea"),
+    "bone": Code("272673000", "SCT", "Bone"),
+    "heart": Code("80891009", "SCT", "Heart"),
+    "oesophagus": Code("32849002", "SCT", "Esophagus"),
+    "spinal_cord": Code("2748008", "SCT", "Spinal cord"),
+    "spine": Code("421060004", "SCT", "Vertebral column"),
+    "ribs": Code("113197003", "SCT", "Rib"),
+    "aorta": Code("15825003", "SCT", "Aorta"),
+    "liver": Code("10200004", "SCT", "Liver"),
+    "bladder": Code("89837001", "SCT", "Bladder"),
+    "rectum": Code("34402009", "SCT", "Rectum"),
+    "prostate": Code("41216001", "SCT", "Prostate"),
+    "femoral_head_right": Code("24136001", "SCT", "Hip joint"),
+    "femoral_head_left": Code("24136001", "SCT", "Hip joint"),
+    "mediastinum": Code("72410000", "SCT", "Mediastinum"),
+    "chest_wall": Code("78904004", "SCT", "Chest wall"),
+}
+"""Code of each structure name that Aegle itself gives."""

@@ -1,0 +1,112 @@
+"""What was found in an examination, measured, and what it may mean."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from aegle.domain.structure import Structure
+from aegle.domain.text import Text
+
+Position = tuple[float, float, float]
+
+
+class LesionKind(Enum):
+    """What a lesion is taken for; decides how RECIST measures it."""
+
+    NODULE = "nodule"
+    MASS = "mass"
+    LYMPH_NODE = "lymph node"
+    TUMOUR = "tumour"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diameters:
+    """Longest in-plane diameter and the longest chord perpendicular to it, with end points."""
+
+    longest_mm: float
+    perpendicular_mm: float
+    longest_ends_mm: tuple[Position, Position]
+    """LPS positions [mm]."""
+    perpendicular_ends_mm: tuple[Position, Position]
+    slice_index: int
+    """Slice of the image grid on which both lie."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Voxel values inside a structure, in the unit of their image."""
+
+    image: str
+    """Name of the image measured."""
+    unit: str
+    mean: float
+    deviation: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lesion:
+    """One lesion of one examination, measured."""
+
+    id: str
+    """Short name in this examination: ``L1``, ``L2``, ..., largest first."""
+    tracking_uid: str
+    """The same for the same lesion at every visit (DICOM Tracking UID)."""
+    structure: Structure
+    image: str
+    """Name of the image on which it is delineated."""
+    kind: LesionKind
+    site: str
+    """Body part, a key of ``codes.BODY_PARTS`` or ``unknown``."""
+    diameters: Diameters
+    volume_ml: float
+    statistics: tuple[Statistics, ...] = ()
+
+    @property
+    def recist_diameter_mm(self) -> float:
+        """Short axis of a lymph node, longest diameter of anything else (RECIST 1.1, 3.1)."""
+        if self.kind is LesionKind.LYMPH_NODE:
+            return self.diameters.perpendicular_mm
+        return self.diameters.longest_mm
+
+    @property
+    def mean_diameter_mm(self) -> float:
+        """Mean of longest and perpendicular diameter, to 0.1 mm (Lung-RADS v2022) [mm]."""
+        return round((self.diameters.longest_mm + self.diameters.perpendicular_mm) / 2, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrganMeasure:
+    """Size and content of an organ."""
+
+    name: str
+    volume_ml: float
+    statistics: Statistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """What a published rule says about a finding; a person decides."""
+
+    rule: str
+    """Title with version, e.g. ``Lung-RADS v2022``."""
+    applies: bool
+    category: str
+    """The rule's own category; empty if it does not apply, ``REVIEW`` if no row covers it."""
+    subject: str
+    """Lesion id, or ``examination``."""
+    reason: Text
+    row: Text | None = None
+    """The row of the rule that fired."""
+    next_step: Text | None = None
+    citation: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Findings:
+    """Everything measured in one examination."""
+
+    study_uid: str
+    organs: tuple[OrganMeasure, ...] = ()
+    lesions: tuple[Lesion, ...] = ()
+    notices: tuple[Text, ...] = ()

@@ -1,0 +1,127 @@
+"""External-beam radiotherapy: what is prescribed, how it is given, what dose results.
+
+Angles follow IEC 61217; dose is absorbed dose to the patient over all fractions [Gy].
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegle.domain.arrays import read_only
+from aegle.domain.errors import OptionError
+from aegle.domain.structure import StructureSet
+from aegle.domain.text import Text
+from aegle.domain.volume import Volume
+
+
+class Metric(Enum):
+    """A dose-volume quantity (ICRU Report 83)."""
+
+    DOSE_AT_VOLUME = "D"
+    """D_v: highest dose that at least v % of the structure receives [Gy]."""
+    VOLUME_AT_DOSE = "V"
+    """V_d: part of the structure that receives at least d Gy [%]."""
+    MEAN_DOSE = "mean"
+    MAXIMUM_DOSE = "max"
+    """D_0.03cm3: highest dose that at least 0.03 cm³ receives [Gy]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """A clinical goal: a metric of a structure and its limit."""
+
+    structure: str
+    metric: Metric
+    at: float | None = None
+    """v [%] of D_v or d [Gy] of V_d; None for mean and maximum."""
+    at_least: float | None = None
+    at_most: float | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.at_least is None) == (self.at_most is None):
+            raise OptionError(
+                f"Goal for '{self.structure}': give at_least or at_most, one of them."
+            )
+        if (self.at is None) == (self.metric in (Metric.DOSE_AT_VOLUME, Metric.VOLUME_AT_DOSE)):
+            raise OptionError(
+                f"Goal for '{self.structure}': D and V need 'at', mean and max must not have it."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prescription:
+    """What the target is to receive, and the goals for everything else."""
+
+    target: str
+    """Name of the planning target volume."""
+    dose_gy: float
+    fractions: int
+    goals: tuple[Goal, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Beam:
+    """One photon field with its optimised fluence."""
+
+    gantry_deg: float
+    couch_deg: float
+    isocentre_mm: tuple[float, float, float]
+    """LPS [mm]."""
+    beamlet_mm: float
+    """Side of a square beamlet in the isocentre plane [mm]."""
+    positions_mm: NDArray[np.float64]
+    """Beamlet centres in the isocentre plane, shape (beamlet, 2): IEC beam x, y [mm]."""
+    weights: NDArray[np.float64]
+    """Fluence of each beamlet for all fractions together, shape (beamlet,) [MU]."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positions_mm", read_only(self.positions_mm, np.float64))
+        object.__setattr__(self, "weights", read_only(self.weights, np.float64))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DoseVolumeCurve:
+    """Cumulative dose-volume histogram of one structure."""
+
+    structure: str
+    dose_gy: NDArray[np.float64]
+    """Shape (bin,), increasing [Gy]."""
+    volume_percent: NDArray[np.float64]
+    """Part of the structure that receives at least ``dose_gy`` [%], shape (bin,)."""
+    volume_ml: float
+    mean_gy: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dose_gy", read_only(self.dose_gy, np.float64))
+        object.__setattr__(self, "volume_percent", read_only(self.volume_percent, np.float64))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoalResult:
+    """A goal and whether the plan meets it."""
+
+    goal: Goal
+    value: float
+    """In Gy, or % for V_d."""
+    is_met: bool
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """A treatment plan: what was asked, how it is given, and the dose that results."""
+
+    prescription: Prescription
+    machine: str
+    beams: tuple[Beam, ...]
+    dose: Volume
+    """Absorbed dose over all fractions [Gy], on the planning image's grid."""
+    structures: StructureSet
+    """Target volumes made for planning (CTV, PTV) and those used, on the same grid."""
+    curves: tuple[DoseVolumeCurve, ...]
+    goals: tuple[GoalResult, ...]
+    notices: tuple[Text, ...] = ()
+    objective_values: tuple[float, ...] = ()
+    """Value of the objective at each iteration of the optimiser."""

@@ -1,0 +1,1 @@
+"""Keep results with what they were made from."""

@@ -1,0 +1,1 @@
+"""Run stages over one patient."""
