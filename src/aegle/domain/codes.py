@@ -60,3 +60,22 @@ BODY_PARTS: dict[str, Code] = {
     "chest_wall": Code("78904004", "SCT", "Chest wall"),
 }
 """Code of each structure name that Aegle itself gives."""
+
+_LESION_WORDS = ("gtv", "tumor", "tumour", "lesion", "nodule", "metast", "mass")
+_TARGET_WORDS = ("ptv", "ctv", "itv")
+_EXTERNAL_WORDS = ("body", "external", "skin", "patient")
+
+
+def structure_type(name: str) -> StructureType:
+    """Return what a delineation is for, from the names in common use (AAPM TG-263).
+
+    A file that states the type itself (RT ROI interpreted type) is believed before its name.
+    """
+    word = name.lower().replace("-", "_").strip("_ ")
+    if word.startswith(_TARGET_WORDS):
+        return StructureType.TARGET
+    if word.startswith("gtv") or any(part in word for part in _LESION_WORDS):
+        return StructureType.LESION
+    if word in _EXTERNAL_WORDS:
+        return StructureType.EXTERNAL
+    return StructureType.ORGAN

@@ -42,6 +42,8 @@ class SeriesReference:
     study_description: str = ""
     accession_number: str = ""
     slice_thickness_mm: float | None = None
+    is_from_dicom: bool = True
+    """False for an image that came from another kind of file."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

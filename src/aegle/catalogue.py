@@ -1,0 +1,46 @@
+"""What can be chosen by name. The only registry.
+
+Add a capability: write its file, add its line here. Entries are import paths, so listing
+names imports nothing heavy. Other packages add theirs as entry points in the group
+``aegle.<kind>``; they cannot replace a built-in.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from aegle.domain.errors import OptionError
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "segmenter": {"classical-thorax-ct": "aegle.recognition.thorax_ct:segment"},
+    "lesion_detector": {"classical-lung": "aegle.recognition.lesions:candidates"},
+    "registration": {"rigid": "aegle.imaging.registration:register_rigid"},
+    "planner": {"photon-pencil-beam": "aegle.planning.photon_plan:plan"},
+    "suggestion_rule": {"lung-rads-2022": "aegle.diagnosis.suggest:suggest"},
+    "lesion_matcher": {"distance-and-size": "aegle.response.matching:match"},
+    "response_criterion": {"recist-1.1": "aegle.response.recist_1_1:assess"},
+    "worklist_order": {"urgency-then-arrival": "aegle.operations.triage:order"},
+}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Return the names that can be chosen for a kind of capability."""
+    if kind not in BUILT_IN:
+        raise OptionError(f"Unknown kind '{kind}'; known: {', '.join(BUILT_IN)}.")
+    return (*BUILT_IN[kind], *sorted(entry_points(group=f"aegle.{kind}").names))
+
+
+def load(kind: str, name: str) -> Callable[..., Any]:
+    """Return the capability called ``name``.
+
+    Raises:
+        OptionError: No capability of that kind has that name.
+    """
+    if name not in names(kind):
+        raise OptionError(f"No {kind} '{name}'; known: {', '.join(names(kind))}.")
+    if name in BUILT_IN[kind]:
+        module, _, attribute = BUILT_IN[kind][name].partition(":")
+        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+    (entry,) = entry_points(group=f"aegle.{kind}", name=name)
+    return entry.load()  # type: ignore[no-any-return]

@@ -1,0 +1,269 @@
+"""The ``aegle`` command. Holds no clinical logic; every command is one call of the API.
+
+Exit status: 0 done, 1 failed (the message says why), 2 bad usage. Progress goes to the error
+stream, results to the output stream.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import aegle
+from aegle.domain.errors import AegleError, OptionError
+
+app = typer.Typer(
+    name="aegle",
+    help=f"From a patient's images to a decision and back.\n\n{aegle.RESEARCH_USE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+output = Console(highlight=False, soft_wrap=True)
+
+
+Language = Literal["en", "zh"]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+LanguageOption = Annotated[Language, typer.Option("--language", help="Language of the report.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+NowOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--now",
+        help="Time stamp on everything written (the present by default); "
+        "the same files and time give the same bytes.",
+    ),
+]
+
+
+@app.command()
+def demo(
+    out: OutOption = Path("aegle-demo"),
+    language: LanguageOption = "en",
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a made patient, three visits with known truth, through everything.
+
+    Example: `aegle demo --out my-demo --language zh`
+    """
+    from aegle import api
+
+    with _progress() as announce:
+        made = api.demo(out, language=language, now=now, announce=announce)
+    if as_json:
+        rows = [asdict(row) for row in made.agreement]
+        _print_json(api.summary(made.results) | {"agreement": rows, "report": str(made.case)})
+        return
+    output.print(_agreement_table(made.agreement))
+    _print_where(made.case)
+
+
+@app.command()
+def run(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="One patient's DICOM, NIfTI, NRRD ... files, folders, zips."),
+    ],
+    out: OutOption,
+    language: LanguageOption = "en",
+    options: Annotated[
+        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One option, as section.option=value.")
+    ] = None,
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take one patient's files through every stage that they allow.
+
+    A run that was stopped goes on where it was; finished stages are not repeated.
+
+    Example: `aegle run scans/ labels.nii.gz --out case --set prescription.dose_gy=50`
+    """
+    from aegle import api
+
+    chosen = api.read_options(options, settings or ())
+    with _progress() as announce:
+        results = api.run(paths, out, options=chosen, language=language, now=now, announce=announce)
+    if as_json:
+        _print_json(api.summary(results))
+        return
+    for line in _lines(api.summary(results)):
+        output.print(line, markup=False)
+    _print_where(out)
+
+
+@app.command("options")
+def list_options(as_json: JsonOption = False) -> None:
+    """List every option of `aegle run` with meaning, unit and default.
+
+    Example: `aegle options`
+    """
+    from aegle import api
+
+    rows = api.describe()
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("option", "meaning", "default")
+    for row in rows:
+        table.add_row(
+            f"{row['section']}.{row['option']}",
+            str(row.get("description", "")),
+            json.dumps(row.get("default")),
+        )
+    output.print(table)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is installed and what it allows.
+
+    Example: `aegle doctor --json`
+    """
+    from aegle import api
+
+    found = api.doctor()
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("what", "found", show_header=False)
+    for name, value in _flat(found):
+        table.add_row(name, str(value) if value is not None else "[red]missing[/red]")
+    output.print(table)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    try:
+        app(args=arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except OptionError as error:
+        errors.print(f"aegle: {error}", markup=False)
+        return 2
+    except AegleError as error:
+        errors.print(f"aegle: {error}", markup=False)
+        return 1
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Give an announcer: a bar per stage on a terminal, a line per stage elsewhere."""
+    if not errors.is_terminal:
+        yield _announce_line
+        return
+    columns = (TextColumn("{task.description:<22}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors) as bars:
+        last: list[Any] = []
+
+        def announce(stage: Any, reused: bool) -> Any:
+            _finish(bars, last)
+            last[:] = [bars.add_task(f"{stage.name}{' (kept)' if reused else ''}", total=None)]
+            task = last[0]
+            return lambda done, total: bars.update(task, completed=done, total=total)
+
+        yield announce
+        _finish(bars, last)
+
+
+def _finish(bars: Progress, last: list[Any]) -> None:
+    for task in last:
+        bars.update(task, completed=1, total=1)
+        bars.stop_task(task)
+
+
+def _announce_line(stage: Any, reused: bool) -> Any:
+    errors.print(f"{stage.name}{' (kept)' if reused else ''} ...", markup=False)
+    return _ignore
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Show no steps where there is no terminal."""
+
+
+def _print_json(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=1) + "\n")
+
+
+def _print_where(case: Path) -> None:
+    output.print(f"Report: {(case / 'report.html').resolve()}", markup=False)
+    output.print(aegle.RESEARCH_USE, markup=False)
+
+
+def _agreement_table(rows: tuple[Any, ...]) -> Table:
+    table = Table("visit", "what", "measured", "truth", "within", "agrees")
+    for row in rows:
+        table.add_row(
+            str(row.visit),
+            row.what,
+            *(
+                f"{v:.1f} {row.unit}" if isinstance(v, float) else v
+                for v in (row.measured, row.truth)
+            ),
+            row.tolerance,
+            "yes" if row.agrees else "[red]NO[/red]",
+        )
+    return table
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the numbers of a case, a line each."""
+    for number, visit in enumerate(found["visits"], 1):
+        images = ", ".join(i["name"] for i in visit["images"]) or "no images"
+        yield f"Visit {number} ({visit['time'] or 'undated'}): {images}"
+        for organ in visit["organs"]:
+            yield f"  {organ['name']}: {organ['volume_ml']:.1f} mL"
+        for lesion in visit["lesions"]:
+            yield (
+                f"  {lesion['id']} {lesion['name']} on {lesion['image']}: "
+                f"{lesion['longest_mm']:.1f} × {lesion['perpendicular_mm']:.1f} mm, "
+                f"{lesion['volume_ml']:.2f} mL"
+            )
+        for said in visit["suggestions"]:
+            yield f"  {said['rule']}: {said['category'] or said['reason']} ({said['subject']})"
+        for notice in visit["notices"]:
+            yield f"  Note: {notice}"
+    yield from _plan_lines(found["plan"])
+    for response in found["follow_up"].get("responses", []):
+        yield f"Response at visit {response['visit']}: {response['category']}, {response['reason']}"
+    if "reason" in found["follow_up"]:
+        yield f"Follow-up: {found['follow_up']['reason']}"
+
+
+def _plan_lines(plan: dict[str, Any]) -> Iterator[str]:
+    if "goals" not in plan:
+        yield f"Plan: none. {plan['reason']}"
+        return
+    met = sum(goal["is_met"] for goal in plan["goals"])
+    yield (
+        f"Plan: {plan['dose_gy']:g} Gy in {plan['fractions']} fractions to {plan['target']}, "
+        f"{met} of {len(plan['goals'])} goals met"
+    )
+
+
+def _flat(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(found, dict):
+        yield name, found
+        return
+    for key, value in found.items():
+        yield from _flat(value, f"{name} {key}".strip())
+
+
+def entry() -> None:
+    """Run the command line and end the process with its exit status."""
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""One patient's journey from files to report: the stages in order, and what surrounds them."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import aegle
+from aegle.domain.case import (
+    AllFindings,
+    AllSuggestions,
+    CaseResults,
+    Examinations,
+    Following,
+    Planning,
+    Provenance,
+    Segmentations,
+)
+from aegle.domain.errors import IdentityError
+from aegle.domain.worklist import Worklist
+from aegle.record.identity import digest
+from aegle.report.language import Language
+from aegle.response.matching import tracked
+from aegle.workflow import case_folder
+from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.exporting import publish
+from aegle.workflow.options import CaseOptions
+from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
+from aegle.workflow.reading import Inputs, ReadingOptions, gather, read_images
+from aegle.workflow.stage import Stage
+from aegle.workflow.stages import (
+    FollowOptions,
+    SegmentOptions,
+    TreatmentOptions,
+    find_structures,
+    follow,
+    measure,
+    order_worklist,
+    plan_treatment,
+    suggest_categories,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of one run."""
+
+    paths: tuple[Path, ...]
+    out: Path
+    now: datetime
+    options: CaseOptions
+    language: Language = "en"
+
+
+def pipeline(options: CaseOptions) -> Pipeline:
+    """Return the stages of a case, set as ``options`` says."""
+    treatment = TreatmentOptions(
+        choice=options.choice,
+        margins=options.margins,
+        prescription=options.prescription,
+        photons=options.photons,
+    )
+    following = FollowOptions(
+        registration=options.registration, matching=options.matching, recist=options.recist
+    )
+    finding = SegmentOptions(organs=options.organs, lesions=options.lesions)
+    return Pipeline(
+        (Inputs,),
+        (
+            Stage.of("images", read_images, ReadingOptions(images=options.images)),
+            Stage.of("structures", find_structures, finding),
+            Stage.of("findings", measure, options.measure),
+            Stage.of("suggestions", suggest_categories, options.suggest),
+            Stage.of("plan", plan_treatment, treatment),
+            Stage.of("follow-up", follow, following),
+            Stage.of("worklist", order_worklist, options.worklist),
+        ),
+    )
+
+
+def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
+    """Take one patient's files through every stage that they allow, and write the report.
+
+    Args:
+        request: Files, folder of the case, options, language and time stamp.
+        announce: Told of each stage before it starts.
+
+    Returns:
+        Everything that is known about the case. The case folder holds the same.
+
+    Raises:
+        InputError: The files cannot be used; the message names file, finding and remedy.
+        OptionError: The case folder holds something else.
+    """
+    inputs = gather(request.paths, options=request.options.scan)
+    with case_folder.opened(request.out) as folder:
+        _refuse_another_patient(folder, inputs)
+        stages = pipeline(request.options)
+        found, records = stages.run(folder, {Inputs: (inputs, inputs.digest)}, announce=announce)
+        provenance = Provenance(
+            version=aegle.__version__,
+            now=request.now,
+            inputs=inputs.contents,
+            stages=records,
+        )
+        results = CaseResults(
+            examinations=found[Examinations],
+            segmentations=found[Segmentations],
+            findings=_tracked(found[AllFindings], found[Following]),
+            suggestions=found[AllSuggestions],
+            planning=found[Planning],
+            following=found[Following],
+            worklist=found[Worklist],
+            provenance=provenance,
+        )
+        writing = Stage(name="report", run=publish, needs=(), gives=CaseResults)
+        key = digest(
+            code_digest(), request.language, request.now.isoformat(), *(r.key for r in records)
+        )
+        publish(folder, results, key, language=request.language, progress=announce(writing, False))
+    return results
+
+
+def _tracked(findings: AllFindings, following: Following) -> AllFindings:
+    """Give the same lesion the same identity at every visit."""
+    if following.follow_up is None:
+        return findings
+    timeline = following.follow_up.timeline
+    followed = [f for f in findings.visits if f.study_uid in timeline.study_uids]
+    renamed = {f.study_uid: f for f in tracked(tuple(followed), timeline)}
+    return replace(findings, visits=tuple(renamed.get(f.study_uid, f) for f in findings.visits))
+
+
+def _refuse_another_patient(folder: CaseFolder, inputs: Inputs) -> None:
+    """Never replace one patient's case with another's."""
+    held = folder.record().get("summary", {}).get("patient")
+    if held is not None and held != inputs.patient.id:
+        raise IdentityError(
+            f"{folder.root} holds the case of patient '{held}', the files belong to "
+            f"'{inputs.patient.id}'. Give another folder with --out."
+        )

@@ -1,0 +1,291 @@
+"""What each stage of a case does, in terms of the rooms that know how.
+
+Each function is one stage (see :mod:`aegle.workflow.stage`). What a stage cannot do with the
+data at hand it says in its result; only data that cannot be used at all raise an error.
+"""
+
+from dataclasses import dataclass, replace
+
+from aegle.diagnosis.suggest import SuggestOptions, suggest
+from aegle.domain.case import (
+    AllFindings,
+    AllSuggestions,
+    Examinations,
+    Following,
+    ImageStructures,
+    Planning,
+    Segmentations,
+    VisitStructures,
+)
+from aegle.domain.codes import StructureType
+from aegle.domain.errors import InputError
+from aegle.domain.finding import Findings, Lesion
+from aegle.domain.response import FollowUp
+from aegle.domain.structure import Structure, StructureSet
+from aegle.domain.study import Examination, Image
+from aegle.domain.text import Text
+from aegle.domain.volume import Quantity
+from aegle.domain.worklist import Worklist
+from aegle.imaging.registration import RigidOptions, register_rigid
+from aegle.operations.triage import TriageOptions, WaitingExamination, order
+from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, plan, prescribe
+from aegle.planning.targets import TargetOptions, make_targets
+from aegle.recognition.characterise import CharacteriseOptions, characterise
+from aegle.recognition.lesions import CandidateOptions, candidates
+from aegle.recognition.thorax_ct import ClassicalOptions, segment
+from aegle.response.matching import MatchOptions, match
+from aegle.response.recist_1_1 import Recist11Options, assess
+from aegle.workflow.options import TargetChoice
+from aegle.workflow.stage import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentOptions:
+    """How organs and lesions are found."""
+
+    organs: ClassicalOptions
+    lesions: CandidateOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreatmentOptions:
+    """What is treated and how."""
+
+    choice: TargetChoice
+    margins: TargetOptions
+    prescription: PrescriptionOptions
+    photons: PhotonPlanOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowOptions:
+    """How visits are aligned, matched and judged."""
+
+    registration: RigidOptions
+    matching: MatchOptions
+    recist: Recist11Options
+
+
+def find_structures(
+    examinations: Examinations, *, options: SegmentOptions, progress: Progress
+) -> Segmentations:
+    """Delineate every CT, and take over what came with the images."""
+    visits = []
+    for done, visit in enumerate(examinations.visits):
+        progress(done, len(examinations.visits))
+        found = [_structures_of(image, options) for image in visit.images]
+        visits.append(
+            VisitStructures(
+                images=tuple(item for item, _ in found),
+                notices=tuple(notice for _, notices in found for notice in notices),
+            )
+        )
+    return Segmentations(tuple(visits))
+
+
+def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructures, list[Text]]:
+    given = image.structures
+    notices: list[Text] = []
+    automatic: tuple[Structure, ...] = ()
+    if image.volume.quantity is Quantity.RADIODENSITY and min(image.volume.grid.shape) > 1:
+        organs = segment(image.volume, options=options.organs)
+        lesions: tuple[Structure, ...] = ()
+        if given.of_type(StructureType.LESION):
+            notices.append(
+                Text(
+                    "{image}: lesions were given with the image; no others were looked for.",
+                    {"image": image.name},
+                )
+            )
+        elif "lung_right" in organs or "lung_left" in organs:
+            lesions = candidates(image.volume, organs, options=options.lesions)
+        else:
+            notices.append(
+                Text(
+                    "{image}: no lungs in the field of view; no lesions were looked for.",
+                    {"image": image.name},
+                )
+            )
+        names = {s.name.lower() for s in given}
+        automatic = tuple(s for s in (*organs, *lesions) if s.name.lower() not in names)
+    return ImageStructures(image=image.name, structures=StructureSet((*given, *automatic))), notices
+
+
+def measure(
+    examinations: Examinations, segmentations: Segmentations, *, options: CharacteriseOptions
+) -> AllFindings:
+    """Measure organs and lesions of every visit."""
+    pairs = zip(examinations.visits, segmentations.visits, strict=True)
+    return AllFindings(
+        tuple(characterise(visit, structures, options=options) for visit, structures in pairs)
+    )
+
+
+def suggest_categories(
+    examinations: Examinations, findings: AllFindings, *, options: SuggestOptions
+) -> AllSuggestions:
+    """Ask the published rules about every visit."""
+    pairs = zip(examinations.visits, findings.visits, strict=True)
+    return AllSuggestions(
+        tuple(suggest(visit.is_screening, found, options=options) for visit, found in pairs)
+    )
+
+
+def plan_treatment(
+    examinations: Examinations,
+    segmentations: Segmentations,
+    findings: AllFindings,
+    *,
+    options: TreatmentOptions,
+    progress: Progress,
+) -> Planning:
+    """Plan external-beam radiotherapy of one lesion, if there is one on a CT."""
+    index = _planning_visit(examinations, findings, options.choice)
+    if index is None:
+        return Planning(plan=None, reason=_why_no_plan(examinations))
+    image = examinations.visits[index].ct
+    assert image is not None
+    structures = segmentations.visits[index].of(image.name)
+    gross, reason = _target(structures, findings.visits[index], image.name, options.choice)
+    body = next(iter(structures.of_type(StructureType.EXTERNAL)), None)
+    if body is None:
+        return Planning(
+            plan=None,
+            reason=Text("{image}: the body outline was not found.", {"image": image.name}),
+        )
+    targets = make_targets(body, gross, options=options.margins)
+    organs = StructureSet(
+        tuple(s for s in structures if s.type in (StructureType.ORGAN, StructureType.EXTERNAL))
+    )
+    prescription = prescribe(targets, organs, options=options.prescription)
+    known = StructureSet((*targets, *organs))
+    try:
+        made = plan(image.volume, known, prescription, options=options.photons, progress=progress)
+    except InputError as error:
+        return Planning(plan=None, reason=Text("{error}", {"error": str(error)}))
+    return Planning(plan=made, visit=index, image=image.name, reason=reason)
+
+
+def _planning_visit(
+    examinations: Examinations, findings: AllFindings, choice: TargetChoice
+) -> int | None:
+    """Return the visit to plan on: the first or last with a CT and a lesion on it."""
+    fit = [
+        index
+        for index, visit in enumerate(examinations.visits)
+        if visit.ct is not None
+        and (choice.target or any(o.image == visit.ct.name for o in findings.visits[index].lesions))
+    ]
+    if not fit:
+        return None
+    return fit[0] if choice.visit == "first" else fit[-1]
+
+
+def _why_no_plan(examinations: Examinations) -> Text:
+    if any(visit.ct is not None for visit in examinations.visits):
+        return Text("No lesion was found or given on a CT, so there is nothing to plan.")
+    return Text("Dose is calculated on CT, and there is none.")
+
+
+def _target(
+    structures: StructureSet, findings: Findings, image: str, choice: TargetChoice
+) -> tuple[Structure, Text]:
+    lesions = [o for o in findings.lesions if o.image == image]
+    if not choice.target:
+        largest = max(lesions, key=lambda lesion: lesion.volume_ml)
+        return largest.structure, Text(
+            "{lesion} is the largest lesion on the CT ({volume_ml:.1f} mL).",
+            {"lesion": _title(largest), "volume_ml": largest.volume_ml},
+        )
+    chosen = Text("{lesion} was chosen.", {"lesion": choice.target})
+    for lesion in lesions:
+        if choice.target in (lesion.id, lesion.structure.name):
+            return lesion.structure, chosen
+    return structures[choice.target], chosen
+
+
+def _title(lesion: Lesion) -> str:
+    name = lesion.structure.name
+    return lesion.id if name == lesion.id else f"{lesion.id} ({name})"
+
+
+def follow(
+    examinations: Examinations,
+    findings: AllFindings,
+    *,
+    options: FollowOptions,
+    progress: Progress,
+) -> Following:
+    """Align the CTs of all visits to the first, match the lesions and judge the response."""
+    visits = [
+        (visit, visit.ct, found)
+        for visit, found in zip(examinations.visits, findings.visits, strict=True)
+        if visit.ct is not None
+    ]
+    if len(visits) < 2:
+        return Following(
+            follow_up=None,
+            reason=Text(
+                "Follow-up compares CT examinations of at least two visits; there are {count}.",
+                {"count": len(visits)},
+            ),
+        )
+    cts = [ct for _, ct, _ in visits if ct is not None]
+    registrations = []
+    for done, later in enumerate(cts[1:]):
+        progress(done, len(cts) - 1)
+        registrations.append(
+            register_rigid(cts[0].volume, later.volume, options=options.registration)
+        )
+    on_ct = tuple(_only_on(ct.name, found) for (_, ct, found) in visits if ct is not None)
+    timeline = match(on_ct, tuple(registrations), options=options.matching)
+    if not timeline.at(0):
+        return Following(
+            follow_up=None, reason=Text("No lesion was found at the first visit to follow.")
+        )
+    responses = assess(timeline, options=options.recist)
+    return Following(follow_up=FollowUp(timeline=timeline, responses=responses))
+
+
+def _only_on(image: str, findings: Findings) -> Findings:
+    """Leave out what was delineated on other images, or one tumour would count twice."""
+    return replace(findings, lesions=tuple(o for o in findings.lesions if o.image == image))
+
+
+def order_worklist(
+    examinations: Examinations,
+    findings: AllFindings,
+    suggestions: AllSuggestions,
+    following: Following,
+    *,
+    options: TriageOptions,
+) -> Worklist:
+    """Say which examination is read first."""
+    responses = _responses_by_study(following)
+    waiting = tuple(
+        WaitingExamination(
+            study_uid=visit.study_uid,
+            patient_id=visit.patient.id,
+            time=visit.time,
+            highest_category=next(
+                (s.category for s in said if s.applies and s.subject == "examination"), ""
+            ),
+            response=responses.get(visit.study_uid),
+            largest_mm=max((o.diameters.longest_mm for o in found.lesions), default=0.0),
+        )
+        for visit, found, said in _zip_visits(examinations, findings, suggestions)
+    )
+    return order(waiting, options=options)
+
+
+def _zip_visits(
+    examinations: Examinations, findings: AllFindings, suggestions: AllSuggestions
+) -> "zip[tuple[Examination, Findings, tuple[object, ...]]]":
+    return zip(examinations.visits, findings.visits, suggestions.visits, strict=True)  # type: ignore[return-value]
+
+
+def _responses_by_study(following: Following) -> dict[str, str]:
+    if following.follow_up is None:
+        return {}
+    uids = following.follow_up.timeline.study_uids
+    return {uids[r.visit]: r.category.value for r in following.follow_up.responses}
