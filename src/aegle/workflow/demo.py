@@ -11,18 +11,17 @@ from aegle.dicom import image_series
 from aegle.domain.case import CaseResults
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import Findings, Lesion, LesionKind
-from aegle.domain.study import Image, Patient
+from aegle.domain.study import Image
 from aegle.phantoms.thorax import MadeVisit, ThoraxOptions, make_visit
 from aegle.record.identity import digest
 from aegle.report.language import Language
 from aegle.workflow import journey
-from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.case_folder import PART, CaseFolder
 from aegle.workflow.options import CaseOptions, TargetChoice
 from aegle.workflow.pipeline import Announce, code_digest, unannounced
 from aegle.workflow.stage import Progress, Stage
 
 VISITS = 3
-PATIENT = Patient(id="AEGLE-DEMO", name="Made^Thorax", sex="F")
 TRUTH = "truth.json"
 EXPECTED_RESPONSES = {1: "PR", 2: "PD"}
 
@@ -70,7 +69,7 @@ def run(
     options = options or ThoraxOptions()
     images = out / "images"
     key = digest(code_digest(), repr(options))
-    truth = _kept_truth(images)
+    truth = _kept_truth(out)
     is_made = truth.get("key") == key
     progress = announce(Stage(name="patient", run=make_images, needs=(), gives=Path), is_made)
     if not is_made:
@@ -89,9 +88,9 @@ def run(
 def make_images(out: Path, key: str, options: ThoraxOptions, progress: Progress) -> dict[str, Any]:
     """Write the made patient as DICOM series under ``out/images``; return the truth.
 
-    The truth is kept beside the images as ``truth.json``.
+    The truth is kept beside them as ``truth.json``, written last.
     """
-    if out.is_dir() and any(p.name not in ("images", "case") for p in out.iterdir()):
+    if out.is_dir() and any(not _is_ours(p.name) for p in out.iterdir()):
         raise OptionError(f"{out} holds other files; give a new or empty folder with --out.")
     visits = []
     with CaseFolder(out).replacing(out / "images") as part:
@@ -100,26 +99,28 @@ def make_images(out: Path, key: str, options: ThoraxOptions, progress: Progress)
             made = make_visit(index, options=options)
             _write_visit(made, index, part / f"visit-{index + 1}")
             visits.append(_truth_of(made))
-        truth = {"key": key, "visits": visits}
-        (part / TRUTH).write_text(json.dumps(truth, indent=1) + "\n")
+    truth = {"key": key, "visits": visits}
+    with CaseFolder(out).replacing(out / TRUTH) as part:
+        part.write_text(json.dumps(truth, indent=1) + "\n")
     return truth
 
 
 def _write_visit(made: MadeVisit, index: int, folder: Path) -> None:
     """Write CT and PET of a visit; both lie in one frame of reference."""
-    study = digest(PATIENT.id, str(index))
     series = [("CT", made.ct)] + ([("PT", made.pet)] if made.pet is not None else [])
     for modality, volume in series:
         reference = image_series.reference(
             volume,
-            PATIENT.id,
+            made.patient.id,
             modality=modality,
-            study=study,
+            study=f"visit {index + 1}",
             time=made.acquired,
             description=made.description,
         )
         image = Image(name=modality, volume=volume, series=reference)
-        image_series.write(image, PATIENT, folder / modality, now=made.acquired)
+        image_series.write(
+            image, made.patient, folder / modality, now=made.acquired, body_part="CHEST"
+        )
 
 
 def _truth_of(made: MadeVisit) -> dict[str, Any]:
@@ -139,9 +140,9 @@ def _truth_of(made: MadeVisit) -> dict[str, Any]:
     }
 
 
-def _kept_truth(images: Path) -> dict[str, Any]:
+def _kept_truth(out: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((images / TRUTH).read_text()))
+        return dict(json.loads((out / TRUTH).read_text()))
     except (OSError, ValueError):
         return {}
 
@@ -232,3 +233,7 @@ def _responses(results: CaseResults) -> list[Agreement]:
         )
         for visit, expected in EXPECTED_RESPONSES.items()
     ]
+
+
+def _is_ours(name: str) -> bool:
+    return name in ("images", "case", TRUTH) or name.startswith(PART)

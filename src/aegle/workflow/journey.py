@@ -66,7 +66,9 @@ def pipeline(options: CaseOptions) -> Pipeline:
     return Pipeline(
         (Inputs,),
         (
-            Stage.of("images", read_images, ReadingOptions(images=options.images)),
+            Stage.of(
+                "images", read_images, ReadingOptions(images=options.images, files=options.files)
+            ),
             Stage.of("structures", find_structures, finding),
             Stage.of("findings", measure, options.measure),
             Stage.of("suggestions", suggest_categories, options.suggest),
@@ -91,7 +93,8 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
         InputError: The files cannot be used; the message names file, finding and remedy.
         OptionError: The case folder holds something else.
     """
-    inputs = gather(request.paths, options=request.options.scan)
+    scanning = Stage(name="scan", run=gather, needs=(), gives=Inputs)
+    inputs = gather(request.paths, options=request.options.scan, progress=announce(scanning, False))
     with case_folder.opened(request.out) as folder:
         _refuse_another_patient(folder, inputs)
         stages = pipeline(request.options)

@@ -26,6 +26,7 @@ from aegle.recognition.lesions import CandidateOptions
 from aegle.recognition.thorax_ct import ClassicalOptions
 from aegle.response.matching import MatchOptions
 from aegle.response.recist_1_1 import Recist11Options
+from aegle.workflow.image_files import FileOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class CaseOptions:
 
     scan: ScanOptions = field(default_factory=ScanOptions)
     images: ImageOptions = field(default_factory=ImageOptions)
+    files: FileOptions = field(default_factory=FileOptions)
     organs: ClassicalOptions = field(default_factory=ClassicalOptions)
     lesions: CandidateOptions = field(default_factory=CandidateOptions)
     measure: CharacteriseOptions = field(default_factory=CharacteriseOptions)

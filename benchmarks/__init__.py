@@ -1,0 +1,1 @@
+"""Timings against named peers, in one run: ``make bench``."""

@@ -1,0 +1,33 @@
+"""Run every benchmark and write ``benchmarks/RESULTS.md``."""
+
+import platform
+from datetime import date
+from pathlib import Path
+
+from benchmarks import journey, reading
+from benchmarks.line import Line
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+HEAD = """# Results
+
+Written by `make bench`. Ratios are ours divided by the peer's in the same run, on the same files,
+after a warm-up; the better of the repetitions counts for both. Below 1 we need less.
+
+"""
+
+
+def main() -> None:
+    """Measure, print and write."""
+    lines: list[Line] = []
+    for measure in (reading.header_scan, reading.series_read, journey.demo):
+        for line in measure():
+            print(line.text, flush=True)
+            lines.append(line)
+    where = f"{platform.machine()}, {reading.processors()} processors, Python "
+    facts = f"Measured {date.today()} on {where}{platform.python_version()}.\n\n"
+    table = "| What | Aegle | Peer | Ratio |\n|---|---|---|---|\n"
+    RESULTS.write_text(HEAD + facts + table + "".join(f"{line.row}\n" for line in lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m aegle`` is the command ``aegle``."""
+
+from aegle.cli import entry
+
+entry()
