@@ -1,0 +1,82 @@
+"""Radiological depth against path lengths through slabs and a ball."""
+
+import numpy as np
+import pytest
+import torch
+
+from aegle.domain.errors import GeometryError
+from aegle.planning.beams import BeamFrame, axes
+from aegle.planning.ray_trace import (
+    DensityField,
+    Window,
+    radiological_depth,
+    source_to_surface_mm,
+)
+
+WINDOW = Window((-60.0, -60.0, -110.0), (60.0, 60.0, 110.0))
+
+
+def field_of(grid, density):
+    return DensityField(torch.from_numpy(density.astype(np.float64)), grid)
+
+
+def trace(field, beam, points_mm):
+    """Depth at LPS points."""
+    local = (points_mm - beam.isocentre_mm) @ beam.axes.T
+    seen = beam.project(points_mm)
+    places = np.concatenate([seen, local[:, 2:]], axis=1)
+    return radiological_depth(field, beam, WINDOW, torch.from_numpy(places)).numpy()
+
+
+def beam_at(gantry, couch=0.0):
+    return BeamFrame(axes(gantry, couch), np.zeros(3), 1000.0)
+
+
+def test_slabs_of_water_and_lung_add_up_along_oblique_rays(grid_of, positions_of):
+    grid = grid_of((60, 100, 60), (2.0, 2.0, 2.0))
+    _, y, _ = positions_of(grid)
+    # Water from y = -60, lung from -20, water from 20 mm.
+    density = np.select([y < -60, y < -20, y < 20], [0.0, 1.0, 0.25], 1.0)
+    points = np.array([[0.0, -40, 0], [0, 0, 0], [30, 60, 0], [20, 60, -40], [-40, -10, 25]])
+    beam = beam_at(0)
+
+    depth_mm = trace(field_of(grid, density), beam, points)
+
+    along = np.linalg.norm(points - beam.source_mm, axis=1) / (points[:, 1] + 1000)
+    level = points[:, 1]
+    water = np.clip(level + 60, 0, 40) + np.clip(level - 20, 0, None)
+    expected = (water + 0.25 * np.clip(level + 20, 0, 40)) * along
+    np.testing.assert_allclose(depth_mm, expected, atol=0.3)
+
+
+@pytest.mark.parametrize(("gantry", "couch"), [(0, 0), (90, 0), (37, 0), (250, 0), (60, 30)])
+def test_centre_of_a_ball_is_its_radius_deep_from_everywhere(grid_of, positions_of, gantry, couch):
+    grid = grid_of((45, 60, 60), (2.0, 1.5, 1.5))
+    ball = np.linalg.norm(positions_of(grid), axis=0) <= 40
+    field = field_of(grid, ball.astype(float))
+    beam = beam_at(gantry, couch)
+    behind = -beam.axes[2:] * 20.0
+
+    depth_mm = trace(field, beam, np.concatenate([np.zeros((1, 3)), behind]))
+
+    np.testing.assert_allclose(depth_mm, [40, 60], atol=0.7)
+    assert source_to_surface_mm(field, beam, WINDOW) == pytest.approx(960, abs=2.0)
+
+
+def test_depth_follows_the_side_from_which_the_beam_comes(grid_of, positions_of):
+    grid = grid_of((40, 40, 60), (2.0, 2.0, 2.0))
+    x, _, _ = positions_of(grid)
+    field = field_of(grid, np.where(np.abs(x) < 40, 1.0, 0.0))
+    point = np.array([[30.0, 0.0, 0.0]])
+
+    from_left, from_right = (trace(field, beam_at(g), point)[0] for g in (90, 270))
+
+    assert from_left == pytest.approx(10, abs=0.2)
+    assert from_right == pytest.approx(70, abs=0.2)
+
+
+def test_a_beam_that_misses_the_body_is_refused(grid_of):
+    grid = grid_of((10, 10, 10), (2.0, 2.0, 2.0))
+
+    with pytest.raises(GeometryError, match="misses the body"):
+        source_to_surface_mm(field_of(grid, np.zeros(grid.shape)), beam_at(0), WINDOW)
