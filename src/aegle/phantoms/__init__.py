@@ -1,0 +1,1 @@
+"""Made patients, known exactly."""
