@@ -1,0 +1,294 @@
+"""A treatment plan as RT Plan and its dose as RT Dose.
+
+The plan names beams, angles, isocentre, fractions and prescription, and the rectangle that
+holds each beam's fluence. It has no leaf positions and no monitor units per beam: it documents
+an optimised fluence and cannot be delivered, which its label and description say.
+
+Sources: DICOM PS3.3 A.20, C.8.8.9 to C.8.8.14 (plan); A.18, C.8.8.3, C.8.8.4 (dose, dose-volume
+histogram); angles after IEC 61217.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    ImplicitVRLittleEndian,
+    RTDoseStorage,
+    RTPlanStorage,
+    RTStructureSetStorage,
+)
+
+from aegle.dicom import attributes, structure_set
+from aegle.dicom.attributes import decimal, decimals, fill, instance, item
+from aegle.dicom.dose_frames import along_normal, attributes_of, volume_of
+from aegle.domain.errors import FileError
+from aegle.domain.plan import Beam, DoseVolumeCurve, Plan
+from aegle.domain.study import Image, Patient
+from aegle.domain.volume import Quantity, Volume
+from aegle.record.identity import digest
+
+_PLAN_LABEL = "FLUENCE ONLY"
+_PLAN_DESCRIPTION = (
+    "Optimised fluence for research: beams, angles and prescription. No leaf positions and no "
+    "monitor units per beam, so it cannot be delivered. The jaws enclose the fluence."
+)
+
+
+def plan_uid(plan: Plan, image: Image, patient: Patient, *, now: datetime) -> str:
+    """Return the SOP Instance UID of the plan that :func:`write_plan` writes."""
+    return attributes.object_uid(
+        "RTPLAN",
+        image.series,
+        patient,
+        now,
+        repr(plan.prescription),
+        plan.machine,
+        *(_beam_content(beam) for beam in plan.beams),
+        digest(np.ascontiguousarray(plan.dose.values).tobytes()),
+        attributes.grid_content(plan.dose.grid),
+        str([(c.structure, c.mean_gy, c.volume_ml) for c in plan.curves]),
+        structure_set.instance_uid(plan.structures, image, patient, now=now),
+    )
+
+
+def write_plan(plan: Plan, image: Image, patient: Patient, path: Path, *, now: datetime) -> Path:
+    """Write beams and prescription as an RT Plan.
+
+    It refers to the structure set that :func:`structure_set.write` writes for
+    ``plan.structures`` with the same image, patient and time.
+
+    Args:
+        plan: What to write.
+        image: The planning image.
+        patient: Who is treated.
+        path: The file to write.
+        now: Time of creation.
+    """
+    identity = attributes.derived_identity(
+        RTPlanStorage,
+        plan_uid(plan, image, patient, now=now),
+        modality="RTPLAN",
+        series_number=903,
+        description="Plan (fluence only)",
+    )
+    dataset = attributes.begin(identity, image.series, patient, now=now)
+    structures_uid = structure_set.instance_uid(plan.structures, image, patient, now=now)
+    fill(
+        dataset,
+        {
+            "OperatorsName": "",
+            "FrameOfReferenceUID": image.series.frame_of_reference_uid,
+            "PositionReferenceIndicator": "",
+            "RTPlanLabel": _PLAN_LABEL,
+            "RTPlanDescription": _PLAN_DESCRIPTION,
+            "RTPlanDate": attributes.day(now),
+            "RTPlanTime": attributes.clock(now),
+            "RTPlanGeometry": "PATIENT",
+            "PlanIntent": "RESEARCH",
+            "ApprovalStatus": "UNAPPROVED",
+            "ReferencedStructureSetSequence": Sequence(
+                [instance(RTStructureSetStorage, structures_uid)]
+            ),
+            "DoseReferenceSequence": Sequence([_dose_reference(plan)]),
+            "FractionGroupSequence": Sequence([_fractions(plan)]),
+            "PatientSetupSequence": Sequence([item(PatientSetupNumber=1, PatientPosition="HFS")]),
+            "BeamSequence": Sequence(
+                _beam(number, beam, plan.machine) for number, beam in enumerate(plan.beams, 1)
+            ),
+        },
+    )
+    return attributes.save(dataset, path, syntax=ImplicitVRLittleEndian)
+
+
+def write_dose(plan: Plan, image: Image, patient: Patient, path: Path, *, now: datetime) -> Path:
+    """Write the dose of a plan and its dose-volume histograms as an RT Dose.
+
+    Args:
+        plan: Its dose over all fractions [Gy] is written on its own grid, in 16 bits:
+            to within 1/130,000 of its maximum.
+        image: The planning image.
+        patient: Who is treated.
+        path: The file to write.
+        now: Time of creation.
+
+    Raises:
+        QuantityError: The plan's dose is not an absorbed dose.
+    """
+    plan.dose.require(Quantity.ABSORBED_DOSE)
+    uid = plan_uid(plan, image, patient, now=now)
+    identity = attributes.derived_identity(
+        RTDoseStorage,
+        attributes.object_uid("RTDOSE", image.series, patient, now, uid),
+        modality="RTDOSE",
+        series_number=904,
+        description="Dose",
+    )
+    dataset = attributes.begin(identity, image.series, patient, now=now)
+    structures_uid = structure_set.instance_uid(plan.structures, image, patient, now=now)
+    grid, values = along_normal(plan.dose)
+    fill(
+        dataset,
+        {
+            "OperatorsName": "",
+            "FrameOfReferenceUID": image.series.frame_of_reference_uid,
+            "PositionReferenceIndicator": "",
+            "ReferencedRTPlanSequence": Sequence([instance(RTPlanStorage, uid)]),
+        },
+    )
+    fill(dataset, attributes_of(grid, values))
+    histograms = _histograms(plan)
+    if histograms:
+        dataset.ReferencedStructureSetSequence = Sequence(
+            [instance(RTStructureSetStorage, structures_uid)]
+        )
+        dataset.DVHSequence = Sequence(histograms)
+    return attributes.save(dataset, path, syntax=ImplicitVRLittleEndian)
+
+
+def read_dose(content: bytes | Path) -> Volume:
+    """Return the dose of an RT Dose [Gy] on its own grid, slices in order along their normal.
+
+    Args:
+        content: The bytes of the file, or its path.
+
+    Raises:
+        FileError: It is not a readable RT Dose, or not in gray.
+        GeometryError: Its slices are not evenly spaced.
+    """
+    dataset = attributes.load(content, "The dose")
+    name = content if isinstance(content, Path) else "The dose"
+    if dataset.get("SOPClassUID") != RTDoseStorage or dataset.get("DoseUnits") != "GY":
+        raise FileError(
+            name,
+            "is not an RT Dose in gray.",
+            "Give an object of modality RTDOSE with dose units GY.",
+        )
+    return volume_of(dataset, name)
+
+
+def _histograms(plan: Plan) -> list[Dataset]:
+    numbers = {s.name: n for n, s in enumerate(plan.structures, start=1)}
+    return [
+        _histogram(curve, numbers[curve.structure])
+        for curve in plan.curves
+        if curve.structure in numbers and len(curve.dose_gy) > 1 and curve.volume_ml > 0
+    ]
+
+
+def _histogram(curve: DoseVolumeCurve, region: int) -> Dataset:
+    dose_gy, volume_ml = curve.dose_gy, curve.volume_percent / 100 * curve.volume_ml
+    # The file counts bin widths from 0 Gy; the volume of a bin receives at least its lower dose.
+    if dose_gy[0] > 0:
+        dose_gy = np.concatenate([[0.0], dose_gy])
+        volume_ml = np.concatenate([[curve.volume_ml], volume_ml])
+    widths_gy = np.diff(dose_gy, append=2 * dose_gy[-1] - dose_gy[-2])
+    pairs = np.column_stack([widths_gy, volume_ml]).ravel()
+    return item(
+        DVHReferencedROISequence=Sequence(
+            [item(DVHROIContributionType="INCLUDED", ReferencedROINumber=region)]
+        ),
+        DVHType="CUMULATIVE",
+        DoseUnits="GY",
+        DoseType="PHYSICAL",
+        DVHDoseScaling="1",
+        DVHVolumeUnits="CM3",
+        DVHNumberOfBins=len(widths_gy),
+        DVHData=[f"{number:.7g}" for number in pairs.tolist()],
+        DVHMeanDose=decimal(curve.mean_gy),
+    )
+
+
+def _dose_reference(plan: Plan) -> Dataset:
+    prescription = plan.prescription
+    numbers = {s.name: n for n, s in enumerate(plan.structures, start=1)}
+    reference = item(
+        DoseReferenceNumber=1,
+        DoseReferenceDescription=attributes.printable(prescription.target),
+        DoseReferenceStructureType="VOLUME",
+        DoseReferenceType="TARGET",
+        TargetPrescriptionDose=decimal(prescription.dose_gy),
+    )
+    if prescription.target in numbers:
+        reference.ReferencedROINumber = numbers[prescription.target]
+    else:
+        reference.DoseReferenceStructureType = "SITE"
+    return reference
+
+
+def _fractions(plan: Plan) -> Dataset:
+    return item(
+        FractionGroupNumber=1,
+        NumberOfFractionsPlanned=plan.prescription.fractions,
+        NumberOfBeams=len(plan.beams),
+        NumberOfBrachyApplicationSetups=0,
+        ReferencedBeamSequence=Sequence(
+            item(ReferencedBeamNumber=number) for number in range(1, len(plan.beams) + 1)
+        ),
+    )
+
+
+def _beam(number: int, beam: Beam, machine: str) -> Dataset:
+    jaws = ("ASYMX", "ASYMY")
+    return item(
+        BeamNumber=number,
+        BeamName=f"Beam {number}",
+        BeamDescription=f"Gantry {beam.gantry_deg:g} deg, couch {beam.couch_deg:g} deg",
+        BeamType="STATIC",
+        RadiationType="PHOTON",
+        TreatmentMachineName=attributes.printable(machine, attributes.SHORT_STRING),
+        PrimaryDosimeterUnit="MU",
+        TreatmentDeliveryType="TREATMENT",
+        BeamLimitingDeviceSequence=Sequence(
+            item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in jaws
+        ),
+        ReferencedPatientSetupNumber=1,
+        NumberOfWedges=0,
+        NumberOfCompensators=0,
+        NumberOfBoli=0,
+        NumberOfBlocks=0,
+        FinalCumulativeMetersetWeight="1",
+        NumberOfControlPoints=2,
+        ControlPointSequence=Sequence(
+            [
+                _first_control_point(beam, jaws),
+                item(ControlPointIndex=1, CumulativeMetersetWeight="1"),
+            ]
+        ),
+    )
+
+
+def _first_control_point(beam: Beam, jaws: tuple[str, str]) -> Dataset:
+    half_mm = beam.beamlet_mm / 2
+    low_mm, high_mm = beam.positions_mm.min(axis=0), beam.positions_mm.max(axis=0)
+    return item(
+        ControlPointIndex=0,
+        CumulativeMetersetWeight="0",
+        GantryAngle=decimal(beam.gantry_deg % 360),
+        GantryRotationDirection="NONE",
+        BeamLimitingDeviceAngle="0",
+        BeamLimitingDeviceRotationDirection="NONE",
+        PatientSupportAngle=decimal(beam.couch_deg % 360),
+        PatientSupportRotationDirection="NONE",
+        TableTopEccentricAngle="0",
+        TableTopEccentricRotationDirection="NONE",
+        TableTopVerticalPosition="",
+        TableTopLongitudinalPosition="",
+        TableTopLateralPosition="",
+        IsocenterPosition=decimals(beam.isocentre_mm),
+        BeamLimitingDevicePositionSequence=Sequence(
+            item(
+                RTBeamLimitingDeviceType=jaw,
+                LeafJawPositions=decimals([low_mm[i] - half_mm, high_mm[i] + half_mm]),
+            )
+            for i, jaw in enumerate(jaws)
+        ),
+    )
+
+
+def _beam_content(beam: Beam) -> str:
+    angles = (beam.gantry_deg, beam.couch_deg, beam.beamlet_mm, *beam.isocentre_mm)
+    arrays = (beam.positions_mm, beam.weights)
+    return str([float(a) for a in angles]) + digest(*(a.tobytes() for a in arrays))

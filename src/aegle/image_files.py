@@ -1,0 +1,239 @@
+"""Images that are not DICOM: NIfTI, NRRD and MetaImage volumes; PNG, JPEG and TIFF pictures.
+
+Volumes come in LPS coordinates (SimpleITK converts). Such files do not say what their values
+mean, so the caller does, or they are a signal in arbitrary units.
+
+Sources: NIfTI-1 (nifti.nimh.nih.gov/nifti-1), NRRD 5 (teem.sourceforge.net/nrrd/format.html),
+MetaIO (itk.org/Wiki/MetaIO/Documentation).
+"""
+
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegle.domain.codes import StructureType
+from aegle.domain.errors import FileError, GeometryError, InputError
+from aegle.domain.grid import Grid
+from aegle.domain.structure import Structure, StructureSet
+from aegle.domain.volume import PlanarImage, Quantity, Volume
+
+VOLUME_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+MAX_VOXELS = 1 << 32
+"""Larger images are refused before they are read."""
+MAX_PIXELS = 1 << 28
+MAX_LABELS = 2000
+LESION_WORDS = ("lesion", "tumor", "tumour", "nodule", "gtv", "cancer", "metastas")
+"""Structures with these in their name are lesions."""
+
+_LABEL_NAME = re.compile(r"(^|[^a-z])(labels?|labelmap|seg|segmentation|masks?)([^a-z]|$)")
+
+
+def is_labels(path: Path) -> bool:
+    """Return whether a file is taken for labels: its name says so, or names lie beside it.
+
+    The word label, labels, labelmap, seg, segmentation, mask or masks must stand alone in the
+    name (``CT_seg.nii.gz``, ``labels.nrrd``, not ``unmasked.nii``), and the file must be a
+    volume.
+    """
+    name = path.name.lower()
+    return name.endswith(VOLUME_ENDINGS) and _LABEL_NAME.search(name) is not None
+
+
+def read(path: Path, *, quantity: Quantity | None = None) -> Volume | PlanarImage:
+    """Read a volume or a picture.
+
+    Args:
+        path: The file.
+        quantity: What its values mean; a signal in arbitrary units by default.
+
+    Returns:
+        A volume in LPS geometry, or a planar image for pictures.
+
+    Raises:
+        FileError: The file is damaged, too large or of an unknown kind.
+        GeometryError: Its axes are not perpendicular, or it has more or fewer than 3.
+    """
+    name = path.name.lower()
+    if name.endswith(VOLUME_ENDINGS):
+        values, grid = _volume(path)
+        return Volume(
+            values=values.astype(np.float32), grid=grid, quantity=quantity or Quantity.SIGNAL
+        )
+    if name.endswith(PICTURE_ENDINGS):
+        return PlanarImage(values=_picture(path), quantity=quantity or Quantity.SIGNAL)
+    raise FileError(
+        path,
+        "this kind of file is not supported.",
+        f"Give one of: {', '.join((*VOLUME_ENDINGS, *PICTURE_ENDINGS))}, or DICOM.",
+    )
+
+
+def read_labels(path: Path, *, names: Mapping[int, str] | None = None) -> StructureSet:
+    """Read a volume of labels as structures; 0 is nothing.
+
+    Args:
+        path: A NIfTI, NRRD or MetaImage file with whole numbers.
+        names: Name of each label. By default they are read from ``labels.json`` beside the file
+            (or ``<file name>.labels.json``): ``{"labels": {"1": "spinal_cord"}}``. Labels
+            without a name are called ``label_N``.
+
+    Returns:
+        One structure for each label in the image, by number.
+
+    Raises:
+        FileError: The file or its names are damaged.
+        InputError: Its values are not labels: fractions, negative, or too many.
+        GeometryError: As for `read`.
+    """
+    values, grid = _volume(path)
+    labels = _whole(values, path)
+    known = names if names is not None else _names_beside(path)
+    numbers = np.unique(labels)
+    numbers = numbers[numbers > 0]
+    if numbers.size > MAX_LABELS:
+        raise InputError(
+            f"{path}: it holds {numbers.size} different values, so it is an image rather than "
+            "labels. Read it as an image."
+        )
+    return StructureSet(
+        tuple(_structure(labels, int(n), known.get(int(n), f"label_{n}"), grid) for n in numbers)
+    )
+
+
+def _structure(labels: NDArray[Any], number: int, name: str, grid: Grid) -> Structure:
+    is_lesion = any(word in name.lower() for word in LESION_WORDS)
+    kind = StructureType.LESION if is_lesion else StructureType.ORGAN
+    return Structure.of(name, labels == number, grid, type=kind, origin="labelmap")
+
+
+def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        raise InputError(
+            f"{path}: its values are fractions, not labels. Give whole numbers, or read it as an "
+            "image."
+        )
+    if values.min() < 0:
+        raise InputError(
+            f"{path}: it holds the negative value {values.min():g}, which is no label. Give labels "
+            "from 1 up, or read it as an image."
+        )
+    return values.astype(np.int64) if values.dtype.kind == "f" else values
+
+
+def _names_beside(path: Path) -> dict[int, str]:
+    for beside in (path.with_name(f"{path.name}.labels.json"), path.with_name("labels.json")):
+        if not beside.is_file():
+            continue
+        try:
+            found = json.loads(beside.read_text(encoding="utf-8"))["labels"]
+            return {int(number): str(name) for number, name in found.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FileError(
+                beside,
+                "it does not give names of labels.",
+                'Write it as {"labels": {"1": "name"}}.',
+            ) from error
+    return {}
+
+
+def _volume(path: Path) -> tuple[NDArray[Any], Grid]:
+    sitk: Any = importlib.import_module("SimpleITK")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_header(reader, path)
+        image = reader.Execute()
+    except RuntimeError as error:
+        if "orthonormal" in str(error).lower():
+            raise GeometryError(
+                f"{path}: its axes are sheared. Resample it onto perpendicular axes first."
+            ) from error
+        raise FileError(
+            path, f"it cannot be read ({_last_line(error)}).", "Check that it is complete."
+        ) from error
+    return sitk.GetArrayFromImage(image), _grid(image, path)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no reason given"
+
+
+def _check_header(reader: Any, path: Path) -> None:
+    """Refuse what is no plain volume before its voxels are read."""
+    size = reader.GetSize()
+    if reader.GetNumberOfComponents() != 1:
+        raise GeometryError(
+            f"{path}: each voxel holds {reader.GetNumberOfComponents()} values. Give one scalar "
+            "volume for each."
+        )
+    if any(length != 1 for length in size[3:]) or len(size) < 3:
+        raise GeometryError(
+            f"{path}: it has {len(size)} dimensions of size {tuple(size)}; a volume has 3. Split "
+            "it into volumes first."
+        )
+    if int(np.prod(size, dtype=object)) > MAX_VOXELS:
+        raise FileError(path, f"it declares {tuple(size)} voxels.", "Give a smaller volume.")
+
+
+def _grid(image: Any, path: Path) -> Grid:
+    dimensions = image.GetDimension()
+    direction = np.reshape(image.GetDirection(), (dimensions, dimensions))[:3, :3]
+    x, y, z = (tuple(float(v) for v in column) for column in direction.T)
+    spacing = [float(v) for v in image.GetSpacing()[:3]]
+    size = image.GetSize()[:3]
+    origin = image.GetOrigin()[:3]
+    try:
+        return Grid(
+            shape=(size[2], size[1], size[0]),
+            spacing_mm=(spacing[2], spacing[1], spacing[0]),
+            origin_mm=(origin[0], origin[1], origin[2]),
+            axes=(z, y, x),  # type: ignore[arg-type]
+        )
+    except GeometryError as error:
+        raise GeometryError(
+            f"{path}: its axes are not three perpendicular directions. Resample it onto "
+            "perpendicular axes first."
+        ) from error
+
+
+def _picture(path: Path) -> NDArray[np.float32]:
+    from PIL import Image, ImageSequence, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            frames = getattr(picture, "n_frames", 1)
+            if picture.width * picture.height * frames > MAX_PIXELS:
+                raise FileError(
+                    path,
+                    f"it declares {frames} frame(s) of {picture.width}×{picture.height} pixels.",
+                    "Give a smaller picture.",
+                )
+            arrays = [_pixels(frame) for frame in ImageSequence.Iterator(picture)]
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(
+            path, f"it cannot be read ({_last_line(error)}).", "Check that it is complete."
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise FileError(path, "it declares too many pixels.", "Give a smaller picture.") from error
+    if len({a.shape for a in arrays}) > 1:
+        raise FileError(path, "its pages differ in size or colour.", "Split it into files.")
+    return np.stack(arrays)
+
+
+def _pixels(frame: Any) -> NDArray[np.float32]:
+    if frame.mode == "1" or frame.mode == "LA":
+        frame = frame.convert("L")
+    if frame.mode not in ("L", "F") and not frame.mode.startswith("I"):
+        frame = frame.convert("RGB")
+    return np.asarray(frame, dtype=np.float32)
