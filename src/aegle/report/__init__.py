@@ -1,0 +1,1 @@
+"""What people read: HTML, PDF, FHIR."""

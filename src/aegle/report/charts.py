@@ -1,0 +1,179 @@
+"""Dose-volume and lesion trend plots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aegle.domain.plan import Plan
+from aegle.domain.response import FollowUp, LesionStatus
+from aegle.report.drawing import DPI, font, pixels_of, png
+from aegle.report.language import Words, clean
+
+CHART_PIXELS = (1000, 520)
+INK, FAINT, RULE = "#25313c", "#6b7785", "#dfe4e8"
+LINE_STYLES = ("-", "--", "-.", ":")
+COLOURS = (
+    "#0f6b78",
+    "#b4492d",
+    "#5a4fa3",
+    "#3c7a3b",
+    "#a3702a",
+    "#8c2f6b",
+    "#33648c",
+    "#6f6f2b",
+    "#4d4d4d",
+    "#1d8a8a",
+)
+MARKERS = "osD^v<>ph*"
+MOST_CURVES = 14
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Where a visit stands on the time axis."""
+
+    place: float
+    label: str
+
+
+def chart() -> tuple[Figure, Axes]:
+    """Return an empty chart in the report's style."""
+    figure = Figure(figsize=(CHART_PIXELS[0] / DPI, CHART_PIXELS[1] / DPI), dpi=DPI)
+    return figure, figure.add_axes((0.08, 0.13, 0.64, 0.81))
+
+
+def encoded(figure: Figure) -> bytes:
+    """Return a chart as PNG bytes."""
+    return png(pixels_of(figure))
+
+
+def plot_dose_volume(axes: Axes, plan: Plan, words: Words, *, has_names: bool = True) -> None:
+    """Draw cumulative dose-volume histograms with the prescribed dose."""
+    for i, curve in enumerate(plan.curves[:MOST_CURVES]):
+        name = clean(words.name(curve.structure))
+        is_target = curve.structure == plan.prescription.target
+        axes.plot(
+            curve.dose_gy,
+            curve.volume_percent,
+            LINE_STYLES[(i // len(COLOURS)) % 4],
+            color=COLOURS[i % len(COLOURS)],
+            linewidth=2.6 if is_target else 1.6,
+            label=name,
+        )
+    prescribed_gy = plan.prescription.dose_gy
+    axes.axvline(prescribed_gy, color=FAINT, linewidth=1, linestyle=":")
+    axes.set_xlim(0, max([prescribed_gy * 1.15, *_highest(plan)]))
+    axes.set_ylim(0, 103)
+    _finish(axes, words("Dose [Gy]"), words("Volume [%]"), words)
+    if has_names:
+        _legend(axes)
+
+
+def _highest(plan: Plan) -> list[float]:
+    """Return the dose at which each curve has fallen to zero [Gy]."""
+    return [
+        float(curve.dose_gy[curve.volume_percent > 0][-1]) * 1.03
+        for curve in plan.curves
+        if np.any(curve.volume_percent > 0)
+    ]
+
+
+def plot_trend(
+    axes: Axes,
+    follow_up: FollowUp,
+    visits: Sequence[Visit],
+    words: Words,
+    *,
+    has_names: bool = True,
+) -> None:
+    """Draw the diameter of each lesion over time, the sum, and where the category changes.
+
+    Source of the thresholds: RECIST 1.1, section 4.3.1 (-30 % from baseline; +20 % and at
+    least 5 mm from the smallest sum).
+    """
+    entries = follow_up.timeline.entries
+    for i, track in enumerate(dict.fromkeys(e.track for e in entries)):
+        own = [e for e in entries if e.track == track]
+        axes.plot(
+            [visits[e.visit].place for e in own],
+            [e.diameter_mm for e in own],
+            "-" if own[0].is_target else "--",
+            marker=MARKERS[i % len(MARKERS)],
+            color=COLOURS[(i + 1) % len(COLOURS)],
+            linewidth=1.5,
+            markersize=6,
+            label=clean(track),
+        )
+        for entry in own:
+            _status(axes, visits[entry.visit].place, entry.diameter_mm, entry.status, words)
+    _plot_sum(axes, follow_up, visits, words)
+    axes.set_xticks([v.place for v in visits], [v.label for v in visits])
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.08, y=0.12)
+    axes.set_ylim(0, axes.get_ylim()[1])
+    _finish(axes, "", words("Diameter [mm]"), words)
+    if has_names:
+        _legend(axes)
+
+
+def _status(axes: Axes, x: float, y: float, status: LesionStatus, words: Words) -> None:
+    if status not in (LesionStatus.NEW, LesionStatus.GONE):
+        return
+    label = words.name(status)
+    axes.annotate(
+        label,
+        (x, y),
+        xytext=(7, 7),
+        textcoords="offset points",
+        color=INK,
+        fontproperties=font(label, 10),
+    )
+
+
+def _plot_sum(axes: Axes, follow_up: FollowUp, visits: Sequence[Visit], words: Words) -> None:
+    responses = [r for r in follow_up.responses if np.isfinite(r.sum_mm)]
+    if not responses:
+        return
+    baseline_mm, last = responses[0].baseline_mm, responses[-1]
+    axes.plot(
+        [visits[0].place, *(visits[r.visit].place for r in responses)],
+        [baseline_mm, *(r.sum_mm for r in responses)],
+        color=COLOURS[0],
+        linewidth=6,
+        alpha=0.4,
+        zorder=1.5,
+        label=words("sum of target lesions"),
+    )
+    progression_mm = max(1.2 * last.nadir_mm, last.nadir_mm + 5)
+    for level_mm, style, label in (
+        (0.7 * baseline_mm, (0, (6, 3)), words("−30 % of baseline")),
+        (progression_mm, (0, (2, 2)), words("+20 % and ≥ 5 mm from nadir")),
+    ):
+        axes.axhline(level_mm, color=FAINT, linewidth=1.2, linestyle=style, label=label)
+
+
+def _finish(axes: Axes, across: str, up: str, words: Words) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(FAINT)
+    axes.grid(visible=True, axis="y", color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(across, fontproperties=font(across, 11), color=INK)
+    axes.set_ylabel(up, fontproperties=font(up, 11), color=INK)
+    axes.tick_params(colors=INK, labelsize=10, length=3)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_fontproperties(font(label.get_text() or words.language, 10))
+
+
+def _legend(axes: Axes) -> None:
+    legend = axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, borderaxespad=0.2
+    )
+    for text in legend.get_texts():
+        text.set_fontproperties(font(text.get_text(), 10))
+        text.set_parse_math(False)
+        text.set_color(INK)

@@ -1,0 +1,222 @@
+"""Scenes of what was found: slices of an image with contours and diameters."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aegle.domain.codes import StructureType
+from aegle.domain.finding import Lesion
+from aegle.domain.structure import Structure
+from aegle.domain.study import Image
+from aegle.domain.volume import Volume
+from aegle.report.drawing import Frame, Outline, Scene, Segment
+from aegle.report.planes import Plane, View, resampled
+from aegle.report.shades import Palette, Window, glow, window_of
+
+MOST_OUTLINES = 24
+CLOSE_UP_MM = 50.0
+"""Smallest part of a slice that a close-up shows."""
+MARGIN_MM = 12.0
+Place = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """An image and what lies on it."""
+
+    image: Image
+    structures: tuple[Structure, ...] = ()
+    lesions: tuple[Lesion, ...] = ()
+
+    @property
+    def largest(self) -> Lesion | None:
+        """The lesion with the longest diameter."""
+        return max(self.lesions, key=lambda i: i.diameters.longest_mm, default=None)
+
+    @property
+    def focus_mm(self) -> Place:
+        """The largest lesion, or the middle of the structures, or of the image."""
+        if self.largest is not None:
+            return self.largest.structure.centroid_mm
+        filled = [s for s in self.structures if not s.is_empty]
+        organs = [s for s in filled if s.type is not StructureType.EXTERNAL] or filled
+        if organs:
+            return max(organs, key=lambda s: s.volume_ml).centroid_mm
+        x, y, z = self.image.volume.grid.centre_mm
+        return float(x), float(y), float(z)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Shown:
+    """A scene and the structures that can be seen on it."""
+
+    scene: Scene
+    window: Window
+    structures: tuple[Structure, ...] = ()
+
+
+def slice_of(
+    subject: Subject, plane: Plane, palette: Palette, focus_mm: Place | None = None
+) -> Shown:
+    """Return the slice of an image through a place, with contours and diameters."""
+    view = View(subject.image.volume.grid, plane)
+    index = _index(view, subject, focus_mm)
+    values = view.cut(subject.image.volume.values, index)
+    place = view.to_picture(np.asarray(focus_mm or subject.focus_mm))
+    window = window_of(subject.image.volume, _around(values, view, place, 60.0))
+    outlined = _outlined(view, index, subject.structures, palette)
+    scene = Scene(
+        base=window.grey(values),
+        pixel_mm=view.pixel_mm,
+        letters=view.letters,
+        frame=_body_frame(view, subject.structures),
+        outlines=tuple(outline for _, outline in outlined),
+        segments=_diameters(view, index, subject.lesions),
+        marks=_names(view, index, subject.lesions),
+        is_light=window.is_inverted,
+    )
+    return Shown(scene=scene, window=window, structures=tuple(s for s, _ in outlined))
+
+
+def close_up(
+    subject: Subject, lesion: Lesion, palette: Palette, *, size_mm: float | None = None
+) -> Shown:
+    """Return the slice on which a lesion was measured, cut out around it."""
+    alone = replace(subject, lesions=(lesion,))
+    view = native_view(subject.image)
+    shown = slice_of(alone, view.plane, palette, lesion.structure.centroid_mm)
+    middle = view.to_picture(np.asarray(lesion.diameters.longest_ends_mm).mean(axis=0))
+    scene = replace(
+        shown.scene,
+        frame=frame_around(middle, size_mm or max(CLOSE_UP_MM, 2.4 * lesion.diameters.longest_mm)),
+        marks=(),
+        key=tuple((s.colour, s.label) for s in shown.scene.segments),
+    )
+    return replace(shown, scene=scene)
+
+
+def empty_close_up(image: Image, place_mm: Place, *, size_mm: float) -> Shown:
+    """Return the part of a slice where a lesion is expected but not seen."""
+    view = native_view(image)
+    palette_free = slice_of(Subject(image=image), view.plane, NO_PALETTE, place_mm)
+    middle = view.to_picture(np.asarray(place_mm))
+    scene = replace(palette_free.scene, frame=frame_around(middle, size_mm))
+    return replace(palette_free, scene=scene)
+
+
+def fused(ct: Image, pet: Image, plane: Plane, place_mm: Place) -> Shown:
+    """Return PET as colour on the CT slice through a place."""
+    shown = slice_of(Subject(image=ct), plane, NO_PALETTE, place_mm)
+    view = View(ct.volume.grid, plane)
+    uptake = resampled(view, view.index_at(place_mm), pet.volume)
+    window = window_of(pet.volume, uptake)
+    scene = replace(shown.scene, base=glow(shown.scene.base, uptake, window))
+    return Shown(scene=scene, window=window)
+
+
+def native_view(image: Image) -> View:
+    """Return the view along the slices in which an image was acquired."""
+    views = [View(image.volume.grid, plane) for plane in Plane]
+    return next(view for view in views if view.normal == 0)
+
+
+def has_thick_slices(volume: Volume) -> bool:
+    """Whether slices are so thick or few that cuts across them show little."""
+    across, *along = volume.grid.spacing_mm
+    return volume.grid.shape[0] < 8 or across > 3 * min(along)
+
+
+def frame_around(middle: np.ndarray, size_mm: float) -> Frame:
+    """Return a square frame around a place."""
+    half = size_mm / 2
+    x, y = (float(v) for v in middle)
+    return x - half, x + half, y - half, y + half
+
+
+def _index(view: View, subject: Subject, focus_mm: Place | None) -> int:
+    largest = subject.largest
+    if view.normal == 0 and largest is not None and focus_mm in (None, _centre(largest)):
+        return largest.diameters.slice_index
+    return view.index_at(focus_mm or subject.focus_mm)
+
+
+def _centre(lesion: Lesion) -> Place:
+    return lesion.structure.centroid_mm
+
+
+def _around(values: np.ndarray, view: View, place: np.ndarray, size_mm: float) -> np.ndarray:
+    column, row = (np.asarray(place) / view.pixel_mm[::-1]).round().astype(int)
+    down, right = (max(2, int(size_mm / 2 / step)) for step in view.pixel_mm)
+    rows = slice(max(0, row - down), max(0, row + down))
+    columns = slice(max(0, column - right), max(0, column + right))
+    return values[rows, columns]
+
+
+def _outlined(
+    view: View, index: int, structures: Iterable[Structure], palette: Palette
+) -> list[tuple[Structure, Outline]]:
+    sections = [(s, view.section(s, index)) for s in structures]
+    seen = [(s, mask) for s, mask in sections if mask is not None]
+    important = (StructureType.LESION, StructureType.TARGET)
+    seen.sort(key=lambda item: (item[0].type not in important, -int(item[1].sum())))
+    drawn = seen[:MOST_OUTLINES]
+    return [
+        (s, Outline(mask, palette.colour(s), 1.7 if s.type in important else 1.1))
+        for s, mask in reversed(drawn)
+    ]
+
+
+def _body_frame(view: View, structures: Iterable[Structure]) -> Frame | None:
+    """Return the frame of the body, so that air around it takes no room."""
+    body = next((s for s in structures if s.type is StructureType.EXTERNAL), None)
+    if body is None or body.is_empty:
+        return None
+    ends = np.array([body.start, np.add(body.start, body.box.shape) - 1])
+    corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1).T
+    places = view.to_picture(view.grid.to_patient(corners.astype(np.float64)))
+    (left, top), (right, bottom) = places.min(axis=0), places.max(axis=0)
+    return left - MARGIN_MM, right + MARGIN_MM, top - MARGIN_MM, bottom + MARGIN_MM
+
+
+def _diameters(view: View, index: int, lesions: Iterable[Lesion]) -> tuple[Segment, ...]:
+    if view.normal != 0:
+        return ()
+    measured = [i.diameters for i in lesions if i.diameters.slice_index == index]
+    longest = [
+        Segment(view.to_picture(np.asarray(d.longest_ends_mm)), f"{d.longest_mm:.1f} mm")
+        for d in measured
+    ]
+    perpendicular = [
+        Segment(
+            view.to_picture(np.asarray(d.perpendicular_ends_mm)),
+            f"{d.perpendicular_mm:.1f} mm",
+            colour="#5fdcff",
+            is_dashed=True,
+        )
+        for d in measured
+    ]
+    return (*longest, *perpendicular)
+
+
+def _names(
+    view: View, index: int, lesions: Iterable[Lesion]
+) -> tuple[tuple[float, float, str], ...]:
+    names = []
+    for lesion in lesions:
+        mask = view.section(lesion.structure, index)
+        if mask is not None:
+            rows, columns = np.nonzero(mask)
+            x, y = columns.max() * view.pixel_mm[1], rows.max() * view.pixel_mm[0]
+            names.append((float(x), float(y), lesion.id))
+    return tuple(names)
+
+
+class _NoPalette(Palette):
+    """For pictures without structures."""
+
+    def __init__(self) -> None:
+        self._organs = {}
+
+
+NO_PALETTE = _NoPalette()

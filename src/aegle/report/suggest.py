@@ -1,0 +1,91 @@
+"""The chapter on what published rules say."""
+
+import re
+
+from aegle.domain.case import CaseResults
+from aegle.domain.finding import Suggestion
+from aegle.report.blocks import Block, Card, Cell, Paragraph, Section, Tone
+from aegle.report.find import visit_heading
+from aegle.report.language import Words, clean
+
+REVIEW = "REVIEW"
+
+
+def section(results: CaseResults, words: Words) -> Section:
+    """Return the chapter."""
+    blocks: list[Block] = []
+    for number, visit in enumerate(results.examinations.visits):
+        blocks.append(visit_heading(visit, number, words))
+        suggestions = _of(results, number)
+        if not suggestions:
+            blocks.append(Paragraph(words("No rule was asked at this visit."), Tone.CALM))
+        for suggestion in suggestions:
+            blocks += _blocks(suggestion, words)
+    return Section(
+        anchor="suggest",
+        title=words("Suggestions"),
+        lead=words("What published rules say about the findings. A person decides."),
+        blocks=tuple(blocks),
+    )
+
+
+def worst(results: CaseResults) -> tuple[int, Suggestion] | None:
+    """Return the visit and the suggestion with the most serious category, the latest of equals."""
+    applicable = [
+        (visit, suggestion)
+        for visit in range(len(results.examinations.visits))
+        for suggestion in _of(results, visit)
+        if suggestion.applies and suggestion.category
+    ]
+    return max(applicable, key=lambda item: (_rank(item[1].category), item[0]), default=None)
+
+
+def tone_of(suggestion: Suggestion) -> Tone:
+    """Return how much attention a category asks for."""
+    if not suggestion.applies:
+        return Tone.CALM
+    if suggestion.category == REVIEW:
+        return Tone.WARN
+    grade = int(_rank(suggestion.category)[0])
+    return Tone.BAD if grade >= 4 else Tone.WARN if grade == 3 else Tone.CALM
+
+
+def category_words(suggestion: Suggestion, words: Words) -> str:
+    """Return the category as it is shown."""
+    if not suggestion.applies:
+        return words("not applicable")
+    if suggestion.category == REVIEW:
+        return words("for review")
+    return clean(suggestion.category)
+
+
+def _of(results: CaseResults, visit: int) -> tuple[Suggestion, ...]:
+    visits = results.suggestions.visits
+    return visits[visit] if visit < len(visits) else ()
+
+
+def _rank(category: str) -> tuple[float, str]:
+    """Order categories by number, then letter; what needs review stands above category 3."""
+    if category == REVIEW:
+        return 3.5, ""
+    found = re.search(r"(\d+)([A-Za-z]*)", category)
+    return (float(found[1]), found[2]) if found else (0.0, category)
+
+
+def _blocks(suggestion: Suggestion, words: Words) -> list[Block]:
+    subject = suggestion.subject
+    told = words("examination") if subject == "examination" else clean(subject)
+    rows = [(words("Reason"), words.text(suggestion.reason))]
+    if suggestion.row is not None:
+        rows.append((words("Row of the rule"), words.text(suggestion.row)))
+    if suggestion.next_step is not None:
+        rows.append((words("Next step"), words.text(suggestion.next_step)))
+    if suggestion.citation:
+        rows.append((words("Source"), clean(suggestion.citation)))
+    return [
+        Card(
+            title=f"{clean(words.name(suggestion.rule))} · {told}",
+            chip=Cell(text=category_words(suggestion, words), tone=tone_of(suggestion)),
+            facts=tuple(rows),
+        )
+    ]

@@ -1,0 +1,174 @@
+"""The FHIR bundle is sound, and our checks refuse one that is not."""
+
+import copy
+import json
+
+import pytest
+
+from aegle.domain.errors import InputError
+from aegle.report import fhir
+from aegle.report.fhir_check import problems, require_sound
+
+
+@pytest.fixture(scope="module")
+def bundle(case):
+    return fhir.bundle(case)
+
+
+def of_type(bundle, name):
+    return [e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == name]
+
+
+def walk(node):
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from walk(value)
+
+
+def test_bundle_is_sound(bundle, nothing):
+    assert problems(bundle) == []
+    assert problems(fhir.bundle(nothing)) == []
+
+
+def test_same_results_give_the_same_bytes(case, tmp_path):
+    first = fhir.write(case, tmp_path / "a.json").read_bytes()
+    second = fhir.write(case, tmp_path / "b.json").read_bytes()
+
+    assert first == second
+    assert json.loads(first)["resourceType"] == "Bundle"
+
+
+def test_every_reference_is_in_the_bundle(bundle):
+    urls = {entry["fullUrl"] for entry in bundle["entry"]}
+    references = [node["reference"] for node in walk(bundle) if "reference" in node]
+
+    assert len(references) > 50
+    assert set(references) <= urls
+
+
+def test_one_study_and_one_report_per_visit(bundle):
+    assert len(of_type(bundle, "Patient")) == 1
+    assert len(of_type(bundle, "ImagingStudy")) == 3
+    assert len(of_type(bundle, "DiagnosticReport")) == 3
+    assert len(of_type(bundle, "CarePlan")) == 1
+
+
+def test_lesion_sizes_carry_codes_and_units(bundle):
+    lesion = next(o for o in of_type(bundle, "Observation") if o["code"]["text"] == "L1, mass")
+    told = {
+        (c["code"]["coding"][0]["code"], c["valueQuantity"]["code"]): c["valueQuantity"]["value"]
+        for c in lesion["component"]
+    }
+
+    assert told["33728-7", "mm"] == 34.2
+    assert told["33729-5", "mm"] == 27.36
+    assert ("118565006", "mL") in told
+    assert told["112181", "[hnsf'U]"] == 34.6
+    assert ("126401", "{SUVbw}g/mL") in told
+    assert lesion["bodySite"]["coding"][0] == {
+        "system": "http://snomed.info/sct",
+        "code": "3341006",
+        "display": "Right lung",
+    }
+
+
+def test_nothing_is_final_and_the_plan_is_a_proposal(bundle):
+    assert {o["status"] for o in of_type(bundle, "Observation")} == {"preliminary"}
+    assert {r["status"] for r in of_type(bundle, "DiagnosticReport")} == {"preliminary"}
+    assert of_type(bundle, "CarePlan")[0]["intent"] == "proposal"
+
+
+def test_response_and_category_are_told(bundle):
+    values = [
+        o["valueCodeableConcept"].get("text")
+        for o in of_type(bundle, "Observation")
+        if "valueCodeableConcept" in o
+    ]
+
+    assert "PR: partial response" in values
+    assert "PD: progressive disease" in values
+    assert "4B" in values
+
+
+def test_a_rule_that_does_not_apply_has_no_value(bundle):
+    absent = [o for o in of_type(bundle, "Observation") if "dataAbsentReason" in o]
+
+    assert len(absent) == 2
+    assert all("valueCodeableConcept" not in o for o in absent)
+
+
+def first_coding(bundle):
+    return of_type(bundle, "Observation")[0]["code"]["coding"][0]
+
+
+def change_status(name, value):
+    return lambda bundle: of_type(bundle, name)[0].update(status=value)
+
+
+def change_first(key, wanted, **values):
+    def change(bundle):
+        node = next(n for n in walk(bundle) if key in n and wanted(n))
+        node.update(values)
+
+    return change
+
+
+def drop(name, key):
+    return lambda bundle: of_type(bundle, name)[0].pop(key)
+
+
+FAULTS = {
+    "bogus observation status": change_status("Observation", "bogus"),
+    "bogus report status": change_status("DiagnosticReport", "bogus"),
+    "bogus study status": change_status("ImagingStudy", "final"),
+    "bogus plan status": change_status("CarePlan", "final"),
+    "bogus plan intent": lambda b: of_type(b, "CarePlan")[0].update(intent="wish"),
+    "bogus gender": lambda b: of_type(b, "Patient")[0].update(gender="F"),
+    "bogus bundle type": lambda b: b.update(type="heap"),
+    "bogus name type": lambda b: of_type(b, "Device")[0]["deviceName"][0].update(type="nick"),
+    "no status": drop("Observation", "status"),
+    "no code": drop("Observation", "code"),
+    "unknown element": lambda b: of_type(b, "Patient")[0].update(colour="red"),
+    "dangling reference": change_first(
+        "reference", lambda n: True, reference="urn:uuid:00000000-0000-4000-8000-000000000000"
+    ),
+    "nonsense reference": change_first("reference", lambda n: True, reference="nonsense"),
+    "subject is a device": lambda b: of_type(b, "Observation")[0].update(
+        subject=of_type(b, "Observation")[0]["device"]
+    ),
+    "unit is not UCUM": change_first("value", lambda n: n.get("code") == "mm", code="millimetre"),
+    "unit of another system": change_first(
+        "value", lambda n: n.get("code") == "mm", system="http://example.org"
+    ),
+    "no number": change_first("value", lambda n: n.get("code") == "mm", value=None),
+    "infinite": change_first("value", lambda n: n.get("code") == "mm", value=float("inf")),
+    "code without system": lambda b: of_type(b, "Observation")[0]["code"]["coding"][0].pop(
+        "system"
+    ),
+    "resource twice": lambda b: b["entry"].append(copy.deepcopy(b["entry"][0])),
+    "resource under another name": lambda b: b["entry"][3].update(
+        fullUrl="urn:uuid:00000000-0000-4000-8000-000000000000"
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_unsound_bundle_is_refused(bundle, fault):
+    damaged = copy.deepcopy(bundle)
+    fault(damaged)
+
+    with pytest.raises(InputError, match="not sound"):
+        require_sound(damaged)
+
+
+def test_unsound_results_are_not_written(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(fhir, "GENDERS", {"F": "lady"})
+
+    with pytest.raises(InputError, match="gender"):
+        fhir.write(case, tmp_path / "f.json")
+
+    assert list(tmp_path.iterdir()) == []

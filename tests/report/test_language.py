@@ -1,0 +1,199 @@
+"""Every word of a report has a Chinese translation, and names are shown as people write them."""
+
+import ast
+import re
+import string
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import aegle
+from aegle.domain.codes import BODY_PARTS
+from aegle.domain.errors import OptionError
+from aegle.domain.finding import LesionKind
+from aegle.domain.response import LesionStatus, ResponseCategory, Verdict
+from aegle.domain.study import Patient
+from aegle.domain.text import Text
+from aegle.report import document
+from aegle.report.follow import RESPONSE_NAMES
+from aegle.report.language import Words, has_han, words
+from aegle.report.planes import Plane
+
+SOURCE = Path(aegle.__file__).parent
+CHINESE = words("zh")
+
+
+def labels_in_code():
+    """Return what is passed to ``words(...)`` or ``told(...)`` as it stands in the code."""
+    calls = (
+        node
+        for path in sorted((SOURCE / "report").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args
+    )
+    return sorted(
+        {
+            call.args[0].value
+            for call in calls
+            if call.func.id in {"words", "told"} and isinstance(call.args[0], ast.Constant)
+        }
+    )
+
+
+def constants_of(tree):
+    """Return the sentences that a module keeps under a name."""
+    return {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+
+
+def sentences_of(path):
+    """Return the templates that a module gives to ``Text``."""
+    tree = ast.parse(path.read_text("utf-8"))
+    named = constants_of(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            first = node.args[0]
+            if node.func.id in {"Text", "_review"}:
+                yield (
+                    first.value
+                    if isinstance(first, ast.Constant)
+                    else named.get(getattr(first, "id", ""), "")
+                )
+
+
+def sentences_of_rules():
+    """Return what published rules say, as their data files hold it."""
+    for path in sorted((SOURCE / "diagnosis/rules").glob("*.toml")):
+        rule = tomllib.loads(path.read_text("utf-8"))
+        yield from (gap["reason"] for gap in rule.get("gaps", ()))
+        yield from (row["text"] for row in (*rule["rows"], *rule.get("modifiers", ())))
+        yield from rule["management"].values()
+
+
+def sentences_in_code():
+    """Return the templates of all results."""
+    found = {text for path in SOURCE.rglob("*.py") for text in sentences_of(path)}
+    return sorted({*found, *sentences_of_rules()} - {""})
+
+
+def fields(template):
+    return sorted(field for _, field, _, _ in string.Formatter().parse(template) if field)
+
+
+@pytest.mark.parametrize("label", labels_in_code())
+def test_label_has_a_chinese_translation(label):
+    assert label in CHINESE.table
+
+
+@pytest.mark.parametrize("sentence", sentences_in_code())
+def test_sentence_of_a_result_has_a_chinese_translation(sentence):
+    assert sentence in CHINESE.table
+
+
+def test_everything_shown_has_a_chinese_translation(case, nothing, monkeypatch):
+    shown = set()
+    plain = Words.__call__
+
+    def recording(self, label, **values):
+        shown.add(label)
+        return plain(self, label, **values)
+
+    monkeypatch.setattr(Words, "__call__", recording)
+    for results in (case, nothing):
+        document._build(results, CHINESE)
+
+    assert shown - set(CHINESE.table) == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *BODY_PARTS,
+        *LesionKind,
+        *LesionStatus,
+        *Verdict,
+        *(plane.name.lower() for plane in Plane),
+        *"FMO",
+        "unknown",
+        "PTV",
+    ],
+    ids=str,
+)
+def test_name_has_a_chinese_translation(name):
+    assert has_han(CHINESE.name(name))
+
+
+@pytest.mark.parametrize("category", ResponseCategory)
+def test_response_has_a_chinese_translation(category):
+    assert has_han(CHINESE(RESPONSE_NAMES[category]))
+
+
+@pytest.mark.parametrize(("english", "chinese"), CHINESE.table.items())
+def test_translation_keeps_the_values(english, chinese):
+    assert set(fields(chinese)) == set(fields(english))
+
+
+def test_each_label_is_translated_once():
+    text = (SOURCE / "report/translations/zh.toml").read_text("utf-8")
+    keys = [key for section in tomllib.loads(text).values() for key in section]
+
+    assert len(keys) == len(set(keys))
+
+
+def test_chinese_is_punctuated_as_chinese():
+    wrong = re.compile(r"[\u4e00-\u9fff][,;:()?]|[,;:()][\u4e00-\u9fff]")
+
+    assert [v for v in CHINESE.table.values() if wrong.search(v)] == []
+
+
+def test_unknown_sentences_stay_english_with_their_values():
+    text = Text("odd thing of {size_mm:.1f} mm", {"size_mm": 3})
+
+    assert CHINESE.text(text) == "odd thing of 3.0 mm"
+
+
+def test_known_sentences_take_values_and_names_along():
+    told = Words("zh", {"{kind} of {size_mm:.1f} mm": "{size_mm:.1f} mm 的{kind}", "mass": "肿块"})
+
+    assert told.text(Text("{kind} of {size_mm:.1f} mm", {"kind": "mass", "size_mm": 3})) == (
+        "3.0 mm 的肿块"
+    )
+
+
+def test_a_translation_that_asks_for_more_falls_back_to_english():
+    told = Words("zh", {"size {a}": "大小 {b}"})
+
+    assert told.text(Text("size {a}", {"a": 1})) == "size 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "expected"),
+    [
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "zh", "山田太郎"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "en", "Yamada, Tarou"),
+        ("Doe^Jane^Q", "zh", "Doe, Jane Q"),
+        ("王^小明", "en", "王小明"),
+        ("=王^小明", "en", "王小明"),
+        ("", "en", "no name"),
+        ("", "zh", "未具姓名"),
+        ("Evil\u202eeman", "en", "Evil eman"),
+    ],
+)
+def test_person_is_named_in_the_readers_script(name, language, expected):
+    assert words(language).person(Patient(id="1", name=name)) == expected
+
+
+def test_structure_names_read_as_words():
+    assert words("en").name("femoral_head_left") == "left femoral head"
+    assert words("en").name("GTV_1") == "GTV_1"
+
+
+def test_unknown_language_is_refused():
+    with pytest.raises(OptionError, match="klingon"):
+        words("klingon")
