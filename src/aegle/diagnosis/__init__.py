@@ -1,0 +1,1 @@
+"""What findings may mean, by published rules."""

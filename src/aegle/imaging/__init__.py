@@ -1,0 +1,1 @@
+"""Pure array algorithms on volumes and masks."""

@@ -1,0 +1,366 @@
+"""Response after RECIST 1.1, one judgement per visit after baseline.
+
+Sources:
+    Eisenhauer EA et al. Eur J Cancer 2009;45:228-247, sections 4.3 and 4.4 and tables 1 to 3,
+        doi:10.1016/j.ejca.2008.10.026.
+    EORTC, RECIST 1.1 questions and clarifications, recist.eortc.org: a partial response
+        persists until progression.
+
+Diameters count as they are shown, to 0.1 mm, in decimal arithmetic: 9.8 mm is exactly 30 %
+less than 14 mm. Non-target lesions are judged as present or gone; their unequivocal
+progression is for a reader to state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass as plain_dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from aegle.domain.errors import InputError
+from aegle.domain.response import (
+    LesionStatus,
+    Response,
+    ResponseCategory,
+    Timeline,
+    TimelineEntry,
+    Verdict,
+)
+from aegle.domain.text import Text
+from aegle.options import option
+
+CRITERION = "RECIST 1.1"
+CITATION = (
+    "Eisenhauer EA et al. New response evaluation criteria in solid tumours: revised RECIST "
+    "guideline (version 1.1). Eur J Cancer 2009;45:228-247. doi:10.1016/j.ejca.2008.10.026"
+)
+NORMAL_NODE_MM = Decimal(10)
+"""Section 4.3.1: nodes with a smaller short axis are normal and may remain."""
+
+CR = ResponseCategory.COMPLETE_RESPONSE
+PR = ResponseCategory.PARTIAL_RESPONSE
+SD = ResponseCategory.STABLE_DISEASE
+PD = ResponseCategory.PROGRESSIVE_DISEASE
+NE = ResponseCategory.NOT_EVALUABLE
+
+
+class NonTarget(Enum):
+    """State of all non-target lesions together (RECIST 1.1, section 4.3.3)."""
+
+    COMPLETE_RESPONSE = "CR"
+    NEITHER = "NON-CR/NON-PD"
+    PROGRESSIVE_DISEASE = "PD"
+    NOT_EVALUABLE = "NE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recist11Options:
+    """Thresholds of RECIST 1.1; change them only to study the criterion itself."""
+
+    response_decrease: Annotated[
+        float, option("Relative decrease for PR", source="RECIST 1.1, 4.3.1", gt=0, lt=1)
+    ] = 0.30
+    progression_increase: Annotated[
+        float, option("Relative increase for PD", source="RECIST 1.1, 4.3.1", gt=0)
+    ] = 0.20
+    progression_increase_mm: Annotated[
+        float, option("Absolute increase for PD", unit="mm", source="RECIST 1.1, 4.3.1", ge=0)
+    ] = 5.0
+    new_lesion_mm: Annotated[
+        float,
+        option(
+            "Smallest longest diameter that makes a new lesion unequivocal",
+            unit="mm",
+            source="RECIST 1.1 gives lesions too small to measure 5 mm",
+            ge=0,
+        ),
+    ] = 5.0
+    new_node_mm: Annotated[
+        float,
+        option(
+            "Smallest short axis that makes a new lymph node unequivocal",
+            unit="mm",
+            source="RECIST 1.1, 3.1: smaller nodes are normal",
+            ge=0,
+        ),
+    ] = 10.0
+    response_persists: Annotated[
+        bool, option("A partial response persists until progression", source="EORTC clarification")
+    ] = True
+
+
+@plain_dataclass(frozen=True, kw_only=True)
+class _Sums:
+    """Sums of target diameters [mm]: now, at baseline, and the smallest before now."""
+
+    now: Decimal
+    baseline: Decimal
+    nadir: Decimal
+
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """What a sentence about the sums needs; changes are 0 where nothing was there."""
+        return {
+            "sum_mm": float(self.now),
+            "baseline_mm": float(self.baseline),
+            "nadir_mm": float(self.nadir),
+            "baseline_percent": _percent(self.now, self.baseline),
+            "nadir_percent": _percent(self.now, self.nadir),
+            "increase_mm": float(self.now - self.nadir),
+        }
+
+
+@plain_dataclass(frozen=True, kw_only=True)
+class _Visit:
+    """What one visit shows of the lesions known by then."""
+
+    targets: tuple[TimelineEntry, ...]
+    others: tuple[TimelineEntry, ...]
+    """Non-target lesions of the baseline."""
+    new: tuple[TimelineEntry, ...]
+    """Lesions that were not there at baseline and are unequivocal."""
+    missing: int
+    """Targets that could not be assessed."""
+    others_missing: int
+    had_disease: bool
+    """Whether the baseline showed any lesion that is not a normal lymph node."""
+    is_aligned: bool
+
+    @property
+    def total(self) -> Decimal:
+        """Sum of the target diameters that were assessed [mm]."""
+        return sum((_mm(e) for e in self.targets), Decimal(0))
+
+    @property
+    def remaining(self) -> tuple[TimelineEntry, ...]:
+        """Lesions of the baseline that are still diseased."""
+        return tuple(e for e in (*self.targets, *self.others) if not _is_normal(e))
+
+    @property
+    def non_target(self) -> NonTarget:
+        """State of the non-target lesions."""
+        if any(not _is_normal(e) for e in self.others):
+            return NonTarget.NEITHER
+        if self.others_missing or not self.had_disease:
+            return NonTarget.NOT_EVALUABLE
+        return NonTarget.COMPLETE_RESPONSE
+
+
+def assess(timeline: Timeline, *, options: Recist11Options) -> tuple[Response, ...]:
+    """Judge every visit after baseline.
+
+    Args:
+        timeline: All lesions over all visits.
+        options: Thresholds; the published ones by default.
+
+    Returns:
+        One response per later visit with the sums [mm] that decided it. The nadir is the
+        smallest earlier sum, baseline included; visits that could not be evaluated set none.
+        ``NOT_EVALUABLE`` where the alignment failed, where a target was not assessed (unless
+        the others alone are progressive) and where there is nothing to measure.
+
+    Raises:
+        InputError: The timeline has no later visit.
+    """
+    count = len(timeline.study_uids)
+    if count < 2:
+        raise InputError(
+            f"RECIST compares with a baseline: expected at least 2 visits, got {count}."
+        )
+    start = sum((_mm(e) for e in timeline.at(0) if e.is_target), Decimal(0))
+    nadir, was_complete = start, False
+    responses = []
+    for number in range(1, count):
+        visit = _visit(timeline, number, options)
+        sums = _Sums(now=visit.total, baseline=start, nadir=nadir)
+        target = _target_response(visit, sums, options)
+        category = overall(target, visit.non_target, has_new=bool(visit.new))
+        if not visit.is_aligned:
+            category = NE
+        elif was_complete and visit.remaining:
+            category = PD
+        responses.append(
+            Response(
+                visit=number,
+                category=category,
+                criterion=CRITERION,
+                sum_mm=float(sums.now),
+                baseline_mm=float(sums.baseline),
+                nadir_mm=float(sums.nadir),
+                reason=_reason(category, target, visit, sums, options),
+                citation=CITATION,
+            )
+        )
+        if visit.is_aligned and not visit.missing:
+            nadir = min(nadir, visit.total)
+        was_complete = was_complete or category is CR
+    return tuple(responses)
+
+
+def overall(
+    target: ResponseCategory | None, non_target: NonTarget, *, has_new: bool
+) -> ResponseCategory:
+    """Return the overall response of one visit (RECIST 1.1, tables 1 and 2).
+
+    Args:
+        target: Response of the target lesions; None if there were none at baseline.
+        non_target: State of the other lesions; complete if there were none.
+        has_new: Whether there is an unequivocal new lesion.
+
+    Returns:
+        The category. ``NOT_EVALUABLE`` also stands for non-CR/non-PD of table 2.
+    """
+    if has_new or target is PD or non_target is NonTarget.PROGRESSIVE_DISEASE:
+        return PD
+    if target is None:
+        return CR if non_target is NonTarget.COMPLETE_RESPONSE else NE
+    if target is CR and non_target is not NonTarget.COMPLETE_RESPONSE:
+        return PR
+    return target
+
+
+def _target_response(
+    visit: _Visit, sums: _Sums, options: Recist11Options
+) -> ResponseCategory | None:
+    """Judge the target lesions alone; progression of those seen outweighs those missing."""
+    if not visit.targets and not visit.missing:
+        return None
+    if _has_grown(sums, options):
+        return PD
+    if visit.missing:
+        return NE
+    if all(_is_normal(e) for e in visit.targets):
+        return CR
+    lowest = min(sums.nadir, sums.now) if options.response_persists else sums.now
+    return PR if _is_reduced(lowest, sums.baseline, options) else SD
+
+
+def _has_grown(sums: _Sums, options: Recist11Options) -> bool:
+    increase = sums.now - sums.nadir
+    return (
+        increase > 0
+        and increase >= _decimal(options.progression_increase) * sums.nadir
+        and increase >= _decimal(options.progression_increase_mm)
+    )
+
+
+def _is_reduced(now: Decimal, baseline: Decimal, options: Recist11Options) -> bool:
+    return baseline - now >= _decimal(options.response_decrease) * baseline
+
+
+def _visit(timeline: Timeline, number: int, options: Recist11Options) -> _Visit:
+    """Sort the entries of one visit by what they were at baseline."""
+    at_baseline = {e.track: e.is_target for e in timeline.at(0)}
+    here = [e for e in timeline.at(number) if e.status is not LesionStatus.UNSURE]
+    targets = tuple(e for e in here if at_baseline.get(e.track) is True)
+    others = tuple(e for e in here if at_baseline.get(e.track) is False)
+    later = (e for e in here if e.track not in at_baseline)
+    registration = dict(enumerate(timeline.registrations, start=1)).get(number)
+    return _Visit(
+        targets=targets,
+        others=others,
+        new=tuple(e for e in later if _is_unequivocal(e, options)),
+        missing=sum(at_baseline.values()) - len(targets),
+        others_missing=len(at_baseline) - sum(at_baseline.values()) - len(others),
+        had_disease=any(not _is_normal(e) for e in timeline.at(0)),
+        is_aligned=registration is None or registration.verdict is not Verdict.FAILED,
+    )
+
+
+def _is_unequivocal(entry: TimelineEntry, options: Recist11Options) -> bool:
+    least_mm = options.new_node_mm if entry.is_lymph_node else options.new_lesion_mm
+    return _mm(entry) > 0 and _mm(entry) >= _decimal(least_mm)
+
+
+def _is_normal(entry: TimelineEntry) -> bool:
+    return _mm(entry) < NORMAL_NODE_MM if entry.is_lymph_node else _mm(entry) == 0
+
+
+def _mm(entry: TimelineEntry) -> Decimal:
+    return round(_decimal(entry.diameter_mm), 1)
+
+
+def _decimal(number: float) -> Decimal:
+    """Return the number as it is written: 0.3 is three tenths."""
+    return Decimal(str(float(number)))
+
+
+def _percent(now: Decimal, before: Decimal) -> float:
+    return float(100 * (now - before) / before) if before else 0.0
+
+
+def _reason(
+    category: ResponseCategory,
+    target: ResponseCategory | None,
+    visit: _Visit,
+    sums: _Sums,
+    options: Recist11Options,
+) -> Text:
+    """Say in numbers why the category holds."""
+    if not visit.is_aligned:
+        return Text("The alignment with the first visit failed, so lesions cannot be compared.")
+    if category is PD:
+        return _why_progressive(target, visit, sums)
+    if category is NE:
+        return _why_not_evaluable(target, visit, sums)
+    if category is CR:
+        return Text("All lesions are gone; lymph nodes that remain are smaller than 10 mm.")
+    if target is CR:
+        return Text(
+            "All target lesions are gone, but {count} other lesions remain or were not assessed.",
+            {"count": len(visit.remaining) + visit.others_missing},
+        )
+    if category is PR and not _is_reduced(sums.now, sums.baseline, options):
+        return Text(
+            "Partial response persists: sum of target diameters {sum_mm:.1f} mm, "
+            "{baseline_percent:+.1f} % against baseline ({baseline_mm:.1f} mm), "
+            "{nadir_percent:+.1f} % against the smallest earlier sum ({nadir_mm:.1f} mm).",
+            sums.facts,
+        )
+    return Text(
+        "Sum of target diameters {sum_mm:.1f} mm: {baseline_percent:+.1f} % against baseline "
+        "({baseline_mm:.1f} mm), {nadir_percent:+.1f} % against the smallest earlier sum "
+        "({nadir_mm:.1f} mm).",
+        sums.facts,
+    )
+
+
+def _why_progressive(target: ResponseCategory | None, visit: _Visit, sums: _Sums) -> Text:
+    if visit.new:
+        return Text(
+            "New lesions: {lesions}. Sum of target diameters {sum_mm:.1f} mm, "
+            "{baseline_percent:+.1f} % against baseline ({baseline_mm:.1f} mm).",
+            {"lesions": _listed(visit.new), **sums.facts},
+        )
+    if target is PD and sums.nadir:
+        return Text(
+            "Sum of target diameters {sum_mm:.1f} mm: {increase_mm:.1f} mm and "
+            "{nadir_percent:.1f} % above the smallest earlier sum ({nadir_mm:.1f} mm).",
+            sums.facts,
+        )
+    return Text(
+        "Disease is seen again after it had gone: {lesions}.",
+        {"lesions": _listed(visit.remaining)},
+    )
+
+
+def _why_not_evaluable(target: ResponseCategory | None, visit: _Visit, sums: _Sums) -> Text:
+    if target is NE:
+        return Text(
+            "{missing} of {count} target lesions were not assessed; the others sum to "
+            "{sum_mm:.1f} mm.",
+            {"missing": visit.missing, "count": visit.missing + len(visit.targets), **sums.facts},
+        )
+    if not visit.had_disease:
+        return Text("Nothing was diseased at baseline, so there is no response to judge.")
+    return Text(
+        "No lesion was measurable at baseline (longest diameter 10 mm, lymph nodes 15 mm), "
+        "and {count} others remain or were not assessed.",
+        {"count": len(visit.remaining) + visit.others_missing},
+    )
+
+
+def _listed(entries: Sequence[TimelineEntry]) -> str:
+    return ", ".join(f"{e.track} {_mm(e)} mm" for e in entries)
