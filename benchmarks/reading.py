@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from aegle.dicom.images import ImageOptions
 
 from aegle.dicom import images
-from aegle.dicom.scan import ScanOptions, scan
+from aegle.dicom.image_options import ImageOptions
+from aegle.dicom.listing import ScanOptions
+from aegle.dicom.scan import scan
 from benchmarks.line import Line, best
 from benchmarks.series import write_series
 
@@ -43,7 +44,34 @@ def header_scan() -> Iterator[Line]:
     )
 
 
-KEYWORDS = ["PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID", "SliceThickness", "NumberOfFrames", "AcquisitionNumber"]
+KEYWORDS = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "Modality",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "InstanceNumber",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "FrameOfReferenceUID",
+    "SliceThickness",
+    "NumberOfFrames",
+    "AcquisitionNumber",
+)
 
 
 def _pydicom_scan(paths: list[Path]) -> list[list[object]]:

@@ -72,6 +72,26 @@ def test_painted_masks_have_the_closed_form_volume_and_diameter(name):
     assert longest_mm == pytest.approx(lesion.longest_mm, abs=step)
 
 
+def test_painted_lesions_lie_where_they_are_said_to_lie():
+    lesion = AT_REST[0]["lymph_node"]
+    grid = Grid(shape=(40, 70, 72), spacing_mm=(1.5, 1.0, 1.0), origin_mm=(-60, -20, 25))
+    canvas, masks = Canvas.blank(grid, with_uptake=True), {}
+
+    paint_lesions(canvas, masks, [lesion])
+
+    for weight in (canvas.hu + 1000, canvas.suv, masks["lymph_node"]):
+        centre = [(weight * axis).sum() / weight.sum() for axis in np.indices(grid.shape)]
+        np.testing.assert_allclose(grid.to_patient(np.array(centre)), lesion.centre_mm, atol=0.1)
+
+
+def test_a_turned_patient_turns_the_lesions():
+    straight, turned = (
+        lesions_at(0, Motion(turn_deg=(0, 0, angle)))[0].shape.axes[:, 0] for angle in (0, 90)
+    )
+
+    np.testing.assert_allclose(turned, [-straight[1], straight[0], 0], atol=1e-9)
+
+
 def _sum_mm(visit, *, with_node):
     names = ["tumour", "lymph_node"] if with_node else ["tumour"]
     return sum(AT_REST[visit][name].recist_diameter_mm for name in names)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,25 @@ def walk(node):
 def test_bundle_is_sound(bundle, nothing):
     assert problems(bundle) == []
     assert problems(fhir.bundle(nothing)) == []
+
+
+def test_times_without_a_zone_are_told_as_days(case):
+    visits = tuple(replace(v, time=v.time.replace(tzinfo=None)) for v in case.examinations.visits)
+    examinations = replace(case.examinations, visits=visits)
+    provenance = replace(case.provenance, now=case.provenance.now.replace(tzinfo=None))
+    made = fhir.bundle(replace(case, examinations=examinations, provenance=provenance))
+
+    assert problems(made) == []
+    assert of_type(made, "ImagingStudy")[0]["started"] == "2026-01-05"
+
+
+def test_unknown_values_are_left_out(case):
+    response = replace(case.following.follow_up.responses[0], sum_mm=float("nan"))
+    follow_up = replace(case.following.follow_up, responses=(response,))
+    made = fhir.bundle(replace(case, following=replace(case.following, follow_up=follow_up)))
+
+    assert problems(made) == []
+    assert "NaN" not in json.dumps(made)
 
 
 def test_same_results_give_the_same_bytes(case, tmp_path):

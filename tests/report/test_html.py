@@ -45,6 +45,11 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.shown).split())
 
 
+@pytest.fixture(scope="module")
+def shown(page):
+    return Reader(page).text
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_same_results_give_the_same_bytes(case, tmp_path, language):
     first = html.write(case, tmp_path / "a.html", language=language).read_bytes()
@@ -76,15 +81,15 @@ def test_chapters_come_in_order(case):
         *("4B", "30.8 mm", "JACR 2024;21:473"),
         # plan
         *("58.8 Gy", "≥ 57 Gy", "D95%", "12.3 Gy", "≤ 45 Gy", "V20Gy", "32.0 %", "4.6 Gy"),
-        *("60.12", "9.87", "2.34", "3321.0", "260", "61.5", "60.5", "−85.0, −10.0, 130.0"),
+        *("60.12", "9.87", "2.34", "3321.0", "260", "60.5", "−85.0, −10.0, 130.0"),
         # follow-up
         *("−40.4 %", "−42.1 %", "−2.9 %", "2.4 mm", "1.2 mm", "0.812 → 0.957", "3.9 mm"),
         # provenance
         *("visit1/IM<0001>", "ab" * 32, "cd" * 8, "air_hu: -320", "0.1.0", "2026-07-01 08:00"),
     ],
 )
-def test_number_of_the_results_is_shown(page, told):
-    assert told in Reader(page).text
+def test_number_of_the_results_is_shown(shown, told):
+    assert told in shown
 
 
 def test_all_volumes_are_shown(page, case):

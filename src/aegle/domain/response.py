@@ -46,6 +46,8 @@ class LesionStatus(Enum):
     PRESENT = "present"
     NEW = "new"
     GONE = "gone"
+    UNSURE = "unsure"
+    """Seen, but not linked to any other visit, because the alignment failed."""
 
 
 @dataclass(frozen=True, kw_only=True)

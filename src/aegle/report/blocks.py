@@ -103,6 +103,11 @@ class Section:
     lead: str = ""
     """What the chapter answers."""
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether the chapter is divided by subheadings."""
+        return any(isinstance(block, Subheading) for block in self.blocks)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:

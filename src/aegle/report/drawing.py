@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import NDArray
 from PIL import Image as Pixels
 
@@ -248,7 +248,7 @@ def _write(axes: Axes, place: tuple[float, ...], text: str, ink: str, *, size: f
     )
 
 
-def _halo(ink: str) -> list[withStroke]:
+def _halo(ink: str) -> list[AbstractPathEffect]:
     return [withStroke(linewidth=2.6, foreground="white" if ink == "#222222" else "black")]
 
 

@@ -37,6 +37,8 @@ from aegle.report.slices import (
 
 MOST_IMAGES = 6
 """Images of a visit that are pictured; more would bury the reader."""
+MODALITIES = ("CT", "PT", "MR")
+"""Order in which images are shown."""
 MOST_CLOSE_UPS = 6
 MOST_LEGEND_ENTRIES = 16
 SUV_UNIT = Quantity.STANDARDISED_UPTAKE.value
@@ -102,7 +104,7 @@ def _visit(results: CaseResults, number: int, words: Words, palette: Palette) ->
     visit = results.examinations.visits[number]
     findings = findings_of(results, number)
     subjects = [subject_of(results, number, image) for image in visit.images]
-    subjects.sort(key=lambda s: (not s.lesions, not s.structures))
+    subjects.sort(key=_importance)
     pictured = subjects[:MOST_IMAGES]
     for subject in (s for s in pictured if s.structures or _is_fusable(s, pictured)):
         yield _delineated(subject, pictured, words, palette)
@@ -117,6 +119,13 @@ def _visit(results: CaseResults, number: int, words: Words, palette: Palette) ->
     notices = segmented[number].notices if number < len(segmented) else ()
     for notice in (*visit.notices, *notices, *findings.notices):
         yield Paragraph(words.text(notice), Tone.CALM)
+
+
+def _importance(subject: Subject) -> tuple[bool, bool, int]:
+    """Order images: those with lesions first, then those with structures; CT before PET."""
+    modality = subject.image.series.modality
+    rank = MODALITIES.index(modality) if modality in MODALITIES else len(MODALITIES)
+    return not subject.lesions, not subject.structures, rank
 
 
 def _is_fusable(subject: Subject, others: list[Subject]) -> bool:

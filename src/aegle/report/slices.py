@@ -89,11 +89,17 @@ def close_up(
     middle = view.to_picture(np.asarray(lesion.diameters.longest_ends_mm).mean(axis=0))
     scene = replace(
         shown.scene,
-        frame=frame_around(middle, size_mm or max(CLOSE_UP_MM, 2.4 * lesion.diameters.longest_mm)),
+        frame=frame_around(middle, size_mm or _close_up_mm(view, lesion)),
         marks=(),
         key=tuple((s.colour, s.label) for s in shown.scene.segments),
     )
     return replace(shown, scene=scene)
+
+
+def _close_up_mm(view: View, lesion: Lesion) -> float:
+    """Return the size of a close-up: what lies around the lesion, within the image."""
+    whole_mm = max(np.multiply(view.shape, view.pixel_mm))
+    return float(min(max(CLOSE_UP_MM, 2.4 * lesion.diameters.longest_mm), whole_mm))
 
 
 def empty_close_up(image: Image, place_mm: Place, *, size_mm: float) -> Shown:
@@ -124,7 +130,8 @@ def native_view(image: Image) -> View:
 def has_thick_slices(volume: Volume) -> bool:
     """Whether slices are so thick or few that cuts across them show little."""
     across, *along = volume.grid.spacing_mm
-    return volume.grid.shape[0] < 8 or across > 3 * min(along)
+    high, *wide = np.multiply(volume.grid.shape, volume.grid.spacing_mm)
+    return bool(volume.grid.shape[0] < 8 or across > 3 * min(along) or high < max(wide) / 2)
 
 
 def frame_around(middle: np.ndarray, size_mm: float) -> Frame:

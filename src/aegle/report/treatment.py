@@ -282,7 +282,7 @@ def _beam_table(plan: Plan, words: Words) -> Table:
         "Couch [°]",
         "Isocentre x, y, z [mm]",
         "Beamlets",
-        "Fluence [MU]",
+        "Mean fluence per fraction [MU]",
     )
     return Table(
         caption=words("Beams"),
@@ -294,7 +294,7 @@ def _beam_table(plan: Plan, words: Words) -> Table:
                 f"{beam.couch_deg:g}",
                 ", ".join(f"{x:.1f}" for x in beam.isocentre_mm).replace("-", "−"),
                 str(len(beam.weights)),
-                f"{float(beam.weights.sum()):.1f}",
+                f"{float(beam.weights.mean()) / plan.prescription.fractions:.1f}",
             )
             for number, beam in enumerate(plan.beams, start=1)
         ),

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic.dataclasses import dataclass
 
 from aegle.diagnosis.suggest import SuggestOptions
-from aegle.dicom.images import ImageOptions
-from aegle.dicom.scan import ScanOptions
+from aegle.dicom.image_options import ImageOptions
+from aegle.dicom.listing import ScanOptions
 from aegle.domain.errors import FileError, OptionError
 from aegle.imaging.registration import RigidOptions
 from aegle.operations.triage import TriageOptions

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aegle.dicom import images, segmentation, structure_set
-from aegle.dicom.images import ImageOptions
-from aegle.dicom.scan import Scan, ScannedInstance, ScannedSeries, ScannedStudy, ScanOptions, scan
+from aegle.dicom.attachment import refers_to
+from aegle.dicom.image_options import ImageOptions
+from aegle.dicom.listing import ScanOptions
+from aegle.dicom.scan import Scan, ScannedInstance, ScannedSeries, ScannedStudy, scan
 from aegle.domain.case import Examinations
 from aegle.domain.errors import FileError, IdentityError, InputError
 from aegle.domain.structure import StructureSet
@@ -132,14 +134,17 @@ def _visit(
     names: Counter[str] = Counter()
     for series in study.series:
         try:
-            content = images.read(series, options=options, name=_name(series, names))
+            readings = images.read_all(series, options=options, name=_name(series, names))
         except InputError as error:
             problems.append(error)
             notices.append(Text("A series is not used: {reason}", {"reason": str(error)}))
             continue
-        read.append(content.image)
-        notices += content.notices
+        for reading in readings:
+            read.append(reading.image)
+            notices += reading.notices
     volumes = [one for one in read if isinstance(one, Image)]
+    # Dose and most measurements need the CT: it is shown first.
+    volumes.sort(key=lambda image: image.series.modality != "CT")
     for scanned in study.objects:
         volumes = _with_object(volumes, scanned, notices)
     return Examination(
@@ -178,20 +183,29 @@ def _with_object(volumes: list[Image], scanned: ScannedSeries, notices: list[Tex
 def _with_structures(
     volumes: list[Image], instance: ScannedInstance, notices: list[Text]
 ) -> list[Image]:
-    module = structure_set if instance.sop_class_uid == RTSTRUCT else segmentation
     try:
         content = instance.source.read()
-        image = _drawn_on(volumes, *module.refers_to(content))
+        image = _drawn_on(volumes, *refers_to(content))
         if image is None:
             raise InputError(
                 f"{instance.source.name} was drawn on an image that is not among the files; add it."
             )
-        structures = module.read(content, image)
+        structures = _structures(instance, content, image, notices)
     except InputError as error:
         notices.append(Text("Structures are not used: {reason}", {"reason": str(error)}))
         return volumes
     both = replace(image, structures=StructureSet((*image.structures, *structures)))
     return [both if one is image else one for one in volumes]
+
+
+def _structures(
+    instance: ScannedInstance, content: bytes, image: Image, notices: list[Text]
+) -> StructureSet:
+    if instance.sop_class_uid != RTSTRUCT:
+        return segmentation.read(content, image)
+    reading = structure_set.interpret(content, image)
+    notices += reading.notices
+    return reading.structures
 
 
 def _drawn_on(

@@ -19,10 +19,10 @@ from aegle.domain.case import (
 )
 from aegle.domain.codes import StructureType
 from aegle.domain.errors import InputError
-from aegle.domain.finding import Findings, Lesion
+from aegle.domain.finding import Findings, Lesion, Suggestion
 from aegle.domain.response import FollowUp
 from aegle.domain.structure import Structure, StructureSet
-from aegle.domain.study import Examination, Image
+from aegle.domain.study import Image
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity
 from aegle.domain.worklist import Worklist
@@ -153,16 +153,16 @@ def plan_treatment(
             plan=None,
             reason=Text("{image}: the body outline was not found.", {"image": image.name}),
         )
-    targets = make_targets(body, gross, options=options.margins)
     organs = StructureSet(
         tuple(s for s in structures if s.type in (StructureType.ORGAN, StructureType.EXTERNAL))
     )
-    prescription = prescribe(targets, organs, options=options.prescription)
-    known = StructureSet((*targets, *organs))
     try:
+        targets = make_targets(body, gross, options=options.margins)
+        prescription = prescribe(targets, organs, options=options.prescription)
+        known = StructureSet((*targets, *organs))
         made = plan(image.volume, known, prescription, options=options.photons, progress=progress)
     except InputError as error:
-        return Planning(plan=None, reason=Text("{error}", {"error": str(error)}))
+        return Planning(plan=None, reason=Text("No plan was made: {error}", {"error": str(error)}))
     return Planning(plan=made, visit=index, image=image.name, reason=reason)
 
 
@@ -267,21 +267,21 @@ def order_worklist(
             study_uid=visit.study_uid,
             patient_id=visit.patient.id,
             time=visit.time,
-            highest_category=next(
-                (s.category for s in said if s.applies and s.subject == "examination"), ""
-            ),
+            highest_category=_category(said),
             response=responses.get(visit.study_uid),
             largest_mm=max((o.diameters.longest_mm for o in found.lesions), default=0.0),
         )
-        for visit, found, said in _zip_visits(examinations, findings, suggestions)
+        for visit, found, said in zip(
+            examinations.visits, findings.visits, suggestions.visits, strict=True
+        )
     )
     return order(waiting, options=options)
 
 
-def _zip_visits(
-    examinations: Examinations, findings: AllFindings, suggestions: AllSuggestions
-) -> "zip[tuple[Examination, Findings, tuple[object, ...]]]":
-    return zip(examinations.visits, findings.visits, suggestions.visits, strict=True)  # type: ignore[return-value]
+def _category(suggestions: tuple[Suggestion, ...]) -> str:
+    """Return the category of the examination as a whole; empty if no rule applies."""
+    fitting = (s.category for s in suggestions if s.applies and s.subject == "examination")
+    return next(fitting, "")
 
 
 def _responses_by_study(following: Following) -> dict[str, str]:
