@@ -125,7 +125,9 @@ def test_a_single_slice_is_as_thick_as_it_says(write_stack, read_series):
 def test_directions_with_few_decimals_are_made_perpendicular(write_stack, read_series):
     directions = ([0.9659, 0.2588, 0], [-0.2588, 0.9659, 0.0])
 
-    axes = np.array(read_series(write_stack([[0, 0, 0], [0, 0, 5]], directions)).image.volume.grid.axes)
+    axes = np.array(
+        read_series(write_stack([[0, 0, 0], [0, 0, 5]], directions)).image.volume.grid.axes
+    )
 
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(axes[2], [np.cos(np.pi / 12), np.sin(np.pi / 12), 0], atol=1e-4)

@@ -149,7 +149,9 @@ class TestPlain:
     def test_colours_of_16_bits_are_scaled_to_255(self, written, values):
         deep = np.array([[[0, 65535, 32768]]], np.uint16)
 
-        np.testing.assert_allclose(values(written(deep, **colour()))[0, 0, 0], [0, 255, 127.502], 1e-4)
+        np.testing.assert_allclose(
+            values(written(deep, **colour()))[0, 0, 0], [0, 255, 127.502], 1e-4
+        )
 
     def test_pixels_that_are_cut_off_are_refused(self, written, read_series):
         path = written(CT)
@@ -212,7 +214,10 @@ class TestCompressed:
         packed = imagecodecs.jpeg8_encode(smooth, level=98, colorspace="RGB", outcolorspace=inside)
 
         path = written(
-            smooth, frames=[packed], syntax=JPEG + "50", **colour(PhotometricInterpretation=photometric)
+            smooth,
+            frames=[packed],
+            syntax=JPEG + "50",
+            **colour(PhotometricInterpretation=photometric),
         )
 
         np.testing.assert_allclose(values(path)[0], smooth, atol=6)
@@ -387,18 +392,49 @@ class TestContainment:
         assert not is_running(child)
 
 
-def test_lossy_files_that_pydicom_cannot_decode_resemble_their_originals(shared_data, tmp_path):
-    """Real scanner images in JPEG Extended (12 bits) and, of the same images, uncompressed."""
+@pytest.fixture(scope="module")
+def scanner_images(shared_data, tmp_path_factory):
+    """Real images of one scene each, in several syntaxes, by name of the scene."""
+    folder = tmp_path_factory.mktemp("scenes")
     with zipfile.ZipFile(shared_data("dicom_zoo", "files.zip")) as archive:
         names = {n.rsplit("/", 1)[-1].split("_", 1)[-1]: n for n in archive.namelist()}
-        pairs = [(f"{k}_JPLY", f"{k}_UNCR") for k in ("MR1", "MR2", "MR3", "MR4", "RG2", "RG3")]
-        there = [(names[a], names[b]) for a, b in pairs if a in names and b in names]
-        pictures = [[_picture(archive.read(n), tmp_path) for n in pair] for pair in there]
-    if not pictures:
-        pytest.skip("the zoo holds no such pair")
-    for lossy, original in pictures:
-        span = original.max() - original.min()
-        assert np.abs(lossy - original).mean() < 0.01 * span
+        wanted = [n for n in names if n[:2] in ("MR", "XA", "NM", "CT", "RG") and len(n) < 9]
+        return {n: _picture(archive.read(names[n]), folder) for n in wanted}
+
+
+@pytest.mark.parametrize(
+    ("scene", "syntaxes"),
+    [
+        pytest.param("MR4", ("JPLL", "RLE", "JLSL"), id="MR: lossless JPEG, RLE, JPEG-LS"),
+        pytest.param("XA1", ("JPLL", "JLSL", "J2KR"), id="XA: lossless JPEG, JPEG-LS, JPEG 2000"),
+        pytest.param("NM1", ("RLE", "JLSL", "J2KR"), id="NM: RLE, JPEG-LS, JPEG 2000"),
+        pytest.param("CT2", ("RLE", "JLSL"), id="CT: RLE, JPEG-LS"),
+    ],
+)
+def test_all_lossless_syntaxes_of_a_scene_give_the_same_values(scanner_images, scene, syntaxes):
+    first, *others = (scanner_images[f"{scene}_{syntax}"] for syntax in syntaxes)
+
+    assert first.std() > 0
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+@pytest.mark.parametrize(
+    ("lossy", "lossless"),
+    [
+        pytest.param("MR3_JPLY", "MR3_JPLL", id="JPEG Extended of 12 bits"),
+        pytest.param("MR4_JPLY", "MR4_JPLL", id="JPEG Extended of 12 bits, another"),
+        pytest.param("XA1_JPLY", "XA1_JPLL", id="JPEG Extended of 10 bits"),
+        pytest.param("XA1_J2KI", "XA1_J2KR", id="JPEG 2000"),
+        pytest.param("MR4_JLSN", "MR4_JLSL", id="JPEG-LS"),
+    ],
+)
+def test_lossy_syntaxes_resemble_the_lossless_image(scanner_images, lossy, lossless):
+    expected = scanner_images[lossless]
+
+    difference = np.abs(scanner_images[lossy] - expected)
+
+    assert 0 < difference.mean() < 0.01 * (expected.max() - expected.min())
 
 
 def _picture(content, folder):

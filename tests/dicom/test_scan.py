@@ -261,9 +261,10 @@ class TestArchives:
     def test_a_damaged_archive_is_set_aside(self, tmp_path):
         (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04" + bytes(100))
 
-        assert "archive cannot be read" in reasons(scan([tmp_path], options=ScanOptions()))[
-            "broken.zip"
-        ]
+        assert (
+            "archive cannot be read"
+            in reasons(scan([tmp_path], options=ScanOptions()))["broken.zip"]
+        )
 
     def test_encrypted_members_are_set_aside(self, tmp_path, one_file):
         path = tmp_path / "locked.zip"

@@ -56,6 +56,7 @@ _SERIES_NUMBERS = {"CT": 1, "PT": 2, "MR": 3}
 class PetFacts:
     """What turns activity concentration into standardised uptake (F-18 unless said otherwise).
 
+    Given for values that are corrected for attenuation and decay, as the file then says.
     SUV [g/mL] = concentration [Bq/mL] · weight [g] / (injected activity, decayed to the scan).
     """
 
@@ -267,6 +268,9 @@ def _common_attributes(
         "BurnedInAnnotation": "NO",
         "LossyImageCompression": "00",
     }
+    if not body_part:
+        # A part of the body that is not named may be one of a pair.
+        common["Laterality"] = ""
     age = attributes.age(patient, series.study_date)
     return common | ({"PatientAge": age} if age else {})
 
@@ -330,7 +334,7 @@ def _pet_attributes(image: Image, now: datetime, pet: PetFacts | None) -> dict[s
         "CountsSource": "EMISSION",
         "SeriesType": ["STATIC", "IMAGE"],
         "NumberOfSlices": image.volume.grid.shape[0],
-        "CorrectedImage": "DECY" if pet else "",
+        "CorrectedImage": ["DECY", "ATTN"] if pet else "",
         "DecayCorrection": "START" if pet else "NONE",
         "CollimatorType": "NONE",
         "PatientOrientationCodeSequence": Sequence(),

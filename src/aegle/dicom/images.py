@@ -254,11 +254,17 @@ def _projection(series: _Series, planes: Sequence[Plane], name: str) -> Reading:
     facts = facts_of(parsed)
     wanted = frames(parsed, facts, [plane.frame for plane in planes])
     is_ct = _is_radiodensity(series, planes[0])
-    pictures = [_picture(p, plane, parsed, facts) for p, plane in zip(wanted, planes, strict=True)]
+    values: NDArray[np.float32] | None = None
+    for index, (pixels, plane) in enumerate(zip(wanted, planes, strict=True)):
+        picture = _picture(pixels, plane, parsed, facts)
+        if values is None:
+            values = np.empty((len(planes), *picture.shape), np.float32)
+        values[index] = picture
     inverted = facts.photometric == "MONOCHROME1" and not is_ct
     found = series.scanned.instances[planes[0].instance].header
+    assert values is not None
     image = PlanarImage(
-        values=np.stack(pictures),
+        values=values,
         quantity=Quantity.RADIODENSITY if is_ct else Quantity.SIGNAL,
         spacing_mm=_pixel_distance(found),
     )

@@ -37,7 +37,7 @@ class ScanOptions:
     """How much a scan may read."""
 
     max_file_mib: Annotated[
-        int, option("Larger files are set aside", unit="MiB", ge=1, le=4095)
+        int, option("Larger members of archives are set aside", unit="MiB", ge=1, le=4095)
     ] = 4000
     max_archive_mib: Annotated[
         int, option("Archives that hold more than this unpacked are set aside", unit="MiB", ge=1)

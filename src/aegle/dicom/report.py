@@ -235,8 +235,10 @@ def _document(
         ],
     )
     attributes.stamp(report, series, patient, now=now)
-    moment = {"ContentDate": attributes.day(now), "ContentTime": attributes.clock(now)}
-    return attributes.fill(report, moment)
+    day, clock = attributes.day(now), attributes.clock(now)
+    for contribution in report.ContributingEquipmentSequence:
+        attributes.fill(contribution, {"ContributionDateTime": day + clock})
+    return attributes.fill(report, {"ContentDate": day, "ContentTime": clock})
 
 
 def _observer() -> sr.ObserverContext:

@@ -20,6 +20,9 @@ from aegle.domain.grid import Grid
 
 Frame = NDArray[Any]
 
+BACKGROUND = 0
+"""Segment of a label map that is no structure."""
+
 _CLOSE = 0.05
 """A frame may lie this part of a voxel beside the voxels of the image."""
 
@@ -30,7 +33,7 @@ class Placement:
 
     frame: int
     segment: int
-    """0 in a label map, whose frames show all segments."""
+    """``BACKGROUND`` in a label map, whose frames show all segments."""
     start: tuple[int, int, int]
     """Voxel index of its first pixel."""
 
@@ -49,7 +52,7 @@ def placements(segmentation: Dataset, grid: Grid) -> list[Placement]:
     size = (1, int(segmentation.Rows), int(segmentation.Columns))
     try:
         for index, groups in enumerate(per_frame):
-            segment = 0
+            segment = BACKGROUND
             if not is_label_map:
                 identification = _group("SegmentIdentificationSequence", groups, shared)
                 segment = int(identification.ReferencedSegmentNumber)
@@ -78,9 +81,11 @@ def masks(
     half = float(segmentation.get("MaximumFractionalValue") or 1) / 2
     for segment in segmentation.SegmentSequence:
         number = int(segment.SegmentNumber)
+        if number == BACKGROUND:
+            continue
         mask = np.zeros(grid.shape, dtype=np.bool_)
         for place in frames:
-            if place.segment not in (0, number):
+            if place.segment not in (BACKGROUND, number):
                 continue
             pixels = decode(place.frame)
             inside = pixels == number if kind == "LABELMAP" else pixels >= half

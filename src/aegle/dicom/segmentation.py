@@ -26,7 +26,7 @@ from aegle import __version__
 from aegle.dicom import attributes
 from aegle.dicom.attachment import LABEL_MAP_SEGMENTATION_STORAGE, require_same_frame
 from aegle.dicom.attributes import fill, instance, item
-from aegle.dicom.segment_frames import masks, placements
+from aegle.dicom.segment_frames import BACKGROUND, masks, placements
 from aegle.domain import codes
 from aegle.domain.codes import Code, StructureType, structure_type
 from aegle.domain.errors import FileError
@@ -163,7 +163,8 @@ class DescribedSegment:
 
 def described_segments(segmentation: Dataset) -> Iterator[tuple[int, DescribedSegment]]:
     """Give number and description of each segment of a file."""
-    segments = segmentation.get("SegmentSequence") or ()
+    every = segmentation.get("SegmentSequence") or ()
+    segments = [s for s in every if int(s.SegmentNumber) != BACKGROUND]
     labels = [str(s.get("SegmentLabel") or f"Segment {s.SegmentNumber}") for s in segments]
     for segment, name in zip(segments, attributes.distinct(labels), strict=True):
         yield int(segment.SegmentNumber), DescribedSegment(name, _type_of(segment, name))
@@ -321,6 +322,10 @@ def _add_functional_groups(
             [item(ImageOrientationPatient=attributes.orientation(grid))]
         ),
     )
+    if attributes.slice_instance(image.series, grid, 0) is None:
+        # Resampled slices are not those of the source, which is then referred to as a whole.
+        sources = [instance(image.series.sop_class_uid, u) for u in image.series.sop_instance_uids]
+        shared.DerivationImageSequence = _derived_from(sources, is_same_place=False)
     dataset.SharedFunctionalGroupsSequence = Sequence([shared])
     dataset.PerFrameFunctionalGroupsSequence = Sequence(
         _frame_groups(image, number, at, indices[at]) for number, at in frames
@@ -337,14 +342,19 @@ def _frame_groups(image: Image, number: int, at: int, index: int) -> Dataset:
     )
     source = attributes.slice_instance(image.series, image.volume.grid, at)
     if source is not None:
-        source.PurposeOfReferenceCodeSequence = attributes.coded(_SOURCE_IMAGE)
-        source.SpatialLocationsPreserved = "YES"
-        groups.DerivationImageSequence = Sequence(
-            [
-                item(
-                    SourceImageSequence=Sequence([source]),
-                    DerivationCodeSequence=attributes.coded(_SEGMENTATION),
-                )
-            ]
-        )
+        groups.DerivationImageSequence = _derived_from([source], is_same_place=True)
     return groups
+
+
+def _derived_from(sources: list[Dataset], *, is_same_place: bool) -> Sequence:
+    for source in sources:
+        source.PurposeOfReferenceCodeSequence = attributes.coded(_SOURCE_IMAGE)
+        source.SpatialLocationsPreserved = "YES" if is_same_place else "NO"
+    return Sequence(
+        [
+            item(
+                SourceImageSequence=Sequence(sources),
+                DerivationCodeSequence=attributes.coded(_SEGMENTATION),
+            )
+        ]
+    )

@@ -146,34 +146,36 @@ def interpret(content: bytes | Path, image: Image) -> Reading:
             "Give an object of modality RTSTRUCT.",
         )
     regions = _regions_of(dataset, image)
-    contours = {
-        int(c.ReferencedROINumber): c.get("ContourSequence") or ()
-        for c in dataset.get("ROIContourSequence") or ()
-    }
-    types = {
-        int(o.ReferencedROINumber): str(o.get("RTROIInterpretedType") or "")
-        for o in dataset.get("RTROIObservationsSequence") or ()
-    }
+    grid = image.volume.grid
     structures: list[Structure] = []
     notices: list[Text] = []
-    names = attributes.distinct(name for _, name in regions)
-    for (number, _), name in zip(regions, names, strict=True):
-        kind = _TYPES.get(types.get(number, ""), structure_type(name))
-        planes, found = planes_of(name, contours.get(number, ()), image.volume.grid)
+    has_planes = False
+    for region in regions:
+        planes, found = planes_of(region.name, region.contours, grid)
         notices.extend(found)
-        structure = filled(name, kind, planes, image.volume.grid) if planes else None
-        if structure is None:
-            notices.append(
-                Text("Structure '{name}' encloses no voxel of the image.", {"name": name})
-            )
-        else:
+        has_planes = has_planes or bool(planes)
+        structure = filled(region.name, region.type, planes, grid) if planes else None
+        if structure is not None:
             structures.append(structure)
-    if regions and not structures and any(contours.values()):
+        else:
+            notices.append(
+                Text("Structure '{name}' encloses no voxel of the image.", {"name": region.name})
+            )
+    if not has_planes and any(region.contours for region in regions):
         raise GeometryError(
             "No contour of the structure set lies in the slices of the image. "
             "Choose the image it was made on."
         )
     return Reading(structures=StructureSet(tuple(structures)), notices=tuple(notices))
+
+
+@dataclass(frozen=True, eq=False)
+class _Region:
+    """A region of a file, its name made unique."""
+
+    name: str
+    type: StructureType
+    contours: tuple[Dataset, ...]
 
 
 def _referenced_frame(image: Image) -> Dataset:
@@ -280,15 +282,35 @@ def _element(tag: int, value: bytes, padding: bytes = b" ") -> bytes:
     return struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value)) + value
 
 
-def _regions_of(dataset: Dataset, image: Image) -> list[tuple[int, str]]:
-    """Return number and name of the regions in the frame of reference of the image."""
-    rois = dataset.get("StructureSetROISequence") or ()
+def _regions_of(dataset: Dataset, image: Image) -> list[_Region]:
+    """Return the regions in the frame of reference of the image."""
     frames = attachment.roi_frames(dataset)
     wanted = image.series.frame_of_reference_uid
     if frames and wanted not in frames:
         attachment.require_same_frame(", ".join(sorted(frames)), image.series, "The structure set")
+    try:
+        rois = [
+            roi
+            for roi in dataset.get("StructureSetROISequence") or ()
+            if (roi.get("ReferencedFrameOfReferenceUID") or wanted) == wanted
+        ]
+        contours = {
+            int(drawn.ReferencedROINumber): tuple(drawn.get("ContourSequence") or ())
+            for drawn in dataset.get("ROIContourSequence") or ()
+        }
+        types = {
+            int(observation.ReferencedROINumber): str(observation.get("RTROIInterpretedType") or "")
+            for observation in dataset.get("RTROIObservationsSequence") or ()
+        }
+        numbers = [int(roi.ROINumber) for roi in rois]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise FileError(
+            "The structure set", f"is damaged ({error}).", "Export the structures again."
+        ) from error
+    names = attributes.distinct(
+        str(roi.get("ROIName") or f"ROI {n}") for roi, n in zip(rois, numbers, strict=True)
+    )
     return [
-        (int(roi.ROINumber), str(roi.get("ROIName") or f"ROI {roi.ROINumber}"))
-        for roi in rois
-        if (roi.get("ReferencedFrameOfReferenceUID") or wanted) == wanted
+        _Region(name, _TYPES.get(types.get(n, ""), structure_type(name)), contours.get(n, ()))
+        for n, name in zip(numbers, names, strict=True)
     ]
