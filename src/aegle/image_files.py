@@ -114,7 +114,8 @@ def _structure(labels: NDArray[Any], number: int, name: str, grid: Grid) -> Stru
 
 
 def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
-    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+    is_whole = np.isfinite(values).all() and np.array_equal(values, np.rint(values))
+    if not is_whole:
         raise InputError(
             f"{path}: its values are fractions, not labels. Give whole numbers, or read it as an "
             "image."

@@ -76,7 +76,7 @@ def test_other_examinations_are_not_judged():
 
 @pytest.mark.parametrize(
     ("longest_mm", "short_mm", "category"),
-    [(6.0, 5.8, "2"), (6.0, 6.0, "3"), (10.0, 5.9, "3"), (10.0, 6.0, "4A"), (18.0, 12.0, "4B")],
+    [(6.0, 5.8, "2"), (6.0, 6.0, "3"), (10.0, 5.8, "3"), (10.0, 6.0, "4A"), (18.0, 12.0, "4B")],
 )
 def test_the_mean_of_both_diameters_decides(longest_mm, short_mm, category):
     examination, lesion = suggestions(nodule(longest_mm, short_mm=short_mm))

@@ -197,6 +197,17 @@ class TestHostileFiles:
             read(path)
         assert time.perf_counter() - start < 5
 
+    def test_deep_nesting_is_refused_even_if_it_ends_properly(self, tmp_path):
+        start = struct.pack("<HH2sHI", 0x0008, 0x1110, b"SQ", 0, 0xFFFFFFFF)
+        start += struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+        end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+        late = struct.pack("<HH2sH2s", 0x0010, 0x0020, b"LO", 2, b"P9")
+        path = tmp_path / "deep.dcm"
+        path.write_bytes(meta(EXPLICIT) + start * 1000 + end * 1000 + late)
+
+        with pytest.raises(FileError, match="not laid out"):
+            read(path)
+
     def test_many_empty_items_are_passed_over_quickly(self, tmp_path):
         items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 300_000
         sequence = struct.pack("<HH2sHI", 0x0008, 0x1110, b"SQ", 0, 0xFFFFFFFF) + items

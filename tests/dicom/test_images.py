@@ -178,6 +178,7 @@ class TestProjections:
         readings = images.read_all(series, options=ImageOptions())
 
         assert [r.image.name for r in readings] == ["CT", "CT 2", "CT 3"]
+        assert all("where its pixels lie" in str(r.notices[0]) for r in readings)
         assert [r.image.image.values.shape for r in readings] == [(1, 2, 3), (1, 3, 3), (1, 4, 3)]
         with pytest.raises(MixedSeriesError, match="3 separate images"):
             images.read(series, options=ImageOptions())

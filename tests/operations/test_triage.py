@@ -1,6 +1,7 @@
 """The order in which examinations are read."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -148,7 +149,7 @@ def test_the_same_examinations_always_come_in_the_same_order(items, now, random)
 def test_of_two_equally_urgent_the_earlier_comes_first(items, now):
     listed = order(tuple(items), options=TriageOptions(), now=now).items
 
-    for first, second in zip(listed, listed[1:], strict=False):
+    for first, second in pairwise(listed):
         assert first.urgency >= second.urgency
         if first.urgency == second.urgency and first.time and second.time:
             assert first.time <= second.time

@@ -49,6 +49,19 @@ def test_slabs_of_water_and_lung_add_up_along_oblique_rays(grid_of, positions_of
     np.testing.assert_allclose(depth_mm, expected, atol=0.3)
 
 
+def test_rays_far_from_the_axis_cross_more_water(grid_of):
+    grid = grid_of((40, 20, 100), (4.0, 8.0, 4.0))
+    field = field_of(grid, np.ones(grid.shape))
+    wide = Window((-180.0, -80.0, -110.0), (180.0, 80.0, 110.0))
+    place = torch.tensor([[170.0, 0.0, -60.0]], dtype=torch.float64)
+    beam = beam_at(0)
+
+    centre = radiological_depth(field, beam, wide, place * torch.tensor([0.0, 1.0, 1.0]))
+    border = radiological_depth(field, beam, wide, place)
+
+    assert float(border / centre) == pytest.approx(np.sqrt(1 + 0.17**2), rel=1e-4)
+
+
 @pytest.mark.parametrize(("gantry", "couch"), [(0, 0), (90, 0), (37, 0), (250, 0), (60, 30)])
 def test_centre_of_a_ball_is_its_radius_deep_from_everywhere(grid_of, positions_of, gantry, couch):
     grid = grid_of((45, 60, 60), (2.0, 1.5, 1.5))

@@ -134,15 +134,41 @@ def test_a_failed_alignment_links_nothing(follow, make_lesion, make_registration
     assert links(timeline, 2) == {"T1": (PRESENT, "b"), "T2": (PRESENT, "a")}
 
 
-def test_what_the_image_does_not_show_is_not_gone(follow, make_lesion):
-    low = Grid(shape=(50, 400, 400), spacing_mm=(1, 1, 1), origin_mm=(-200.0, -200.0, -200.0))
+@pytest.mark.parametrize(
+    ("shift_mm", "expected"),
+    [
+        pytest.param(0, {"T1": (PRESENT, "b")}, id="above the last slice"),
+        # The patient lies 250 mm lower in the second image, which now shows the place.
+        pytest.param(-250, {"T1": (PRESENT, "b"), "T2": (GONE, None)}, id="shown after all"),
+    ],
+)
+def test_what_the_image_does_not_show_is_not_gone(
+    follow, make_lesion, make_registration, shift_mm, expected
+):
+    low = Grid(shape=(350, 400, 400), spacing_mm=(1, 1, 1), origin_mm=(-200.0, -200.0, -500.0))
+    matrix = np.eye(4)
+    matrix[2, 3] = shift_mm
 
     timeline = follow(
-        [make_lesion("a", (0, 0, 100), 20), make_lesion("b", (0, 0, -180), 30)],
-        [make_lesion("b", (0, 0, -180), 30, grid=low)],
+        [make_lesion("a", (0, 0, 90), 20), make_lesion("b", (0, 0, -170), 30)],
+        [make_lesion("b", (0, 0, -170 + shift_mm), 30, grid=low)],
+        registrations=[make_registration(matrix)],
     )
 
-    assert links(timeline, 1) == {"T1": (PRESENT, "b")}
+    assert links(timeline, 1) == expected
+
+
+def test_sizes_are_compared_with_the_last_visit(follow, make_lesion):
+    timeline = follow(
+        [make_lesion("a", (0, 0, 0), 40), make_lesion("b", (60, 0, 0), 10)],
+        [make_lesion("a", (0, 0, 0), 12), make_lesion("b", (60, 0, 0), 36)],
+        [make_lesion("small", (30, 1, 0), 12), make_lesion("large", (30, -1, 0), 36)],
+        gate_mm=50,
+        residual_mm=20,
+        size_spread=1.0,
+    )
+
+    assert links(timeline, 2) == {"T1": (PRESENT, "small"), "T2": (PRESENT, "large")}
 
 
 def test_targets_are_those_of_the_baseline(follow, make_lesion):

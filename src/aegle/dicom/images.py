@@ -269,6 +269,8 @@ def _projection(series: _Series, planes: Sequence[Plane], name: str) -> Reading:
         spacing_mm=_pixel_distance(found),
     )
     notices = (Text(INVERTED),) if inverted else ()
+    if series.scanned.modality in ("CT", "MR", "PT") and not planes[0].has_place:
+        notices = (*notices, Text(NO_PLACE))
     reference = reference_of(series.scanned, [planes[0].instance])
     return Reading(Projection(name=name, image=image, series=reference), notices)
 

@@ -102,7 +102,7 @@ def without_holes(mask: Mask) -> Mask:
         for end in (0, -1):
             open_to_edge[np.unique(np.take(labels, end, axis=axis))] = True
     open_to_edge[0] = False
-    return ~open_to_edge[labels]
+    return np.asarray(~open_to_edge[labels])
 
 
 IN_PLANE = ndimage.generate_binary_structure(3, 1)

@@ -37,6 +37,9 @@ BODY_HU = -300.0
 """Skin and everything inside but lung lies above."""
 SOFT_WINDOW_HU = (-500.0, 400.0)
 BONE_WINDOW_HU = (150.0, 900.0)
+COUCH_MM = 16.0
+"""Thinner plates are not body."""
+BODY_MARGIN_MM = 8.0
 BONE_MARGIN_MM = 10.0
 LEAST_BONE_ML = 60.0
 """A few vertebrae; with less bone six parameters are not determined."""
@@ -203,36 +206,32 @@ def _prepare(volume: Volume, options: RigidOptions) -> _Body:
     small = sitk.BinShrink(
         image, [min(f, n) for f, n in zip(factors, image.GetSize(), strict=True)]
     )
-    inside = _body(small)
+    body = _body(small)
+    # Soft tissue is aligned by its outline too, so a margin of air belongs to it.
+    inside = sitk.BinaryDilate(body, _voxels(BODY_MARGIN_MM, small))
     voxel_ml = float(np.prod(small.GetSpacing())) / 1000.0
-    bone = _windowed(small, inside, BONE_WINDOW_HU)
+    bone = _windowed(small, body, BONE_WINDOW_HU)
     is_bone = bone > BONE_WINDOW_HU[0] + 50.0
-    reach = [max(1, round(BONE_MARGIN_MM / s)) for s in small.GetSpacing()]
     return _Body(
         soft=_windowed(small, inside, SOFT_WINDOW_HU),
         bone=bone,
         inside=inside,
-        near_bone=sitk.BinaryDilate(is_bone, reach),
+        near_bone=sitk.BinaryDilate(is_bone, _voxels(BONE_MARGIN_MM, small)),
         volume_ml=_count(inside) * voxel_ml,
         bone_ml=_count(is_bone) * voxel_ml,
     )
 
 
 def _body(image: sitk.Image) -> sitk.Image:
-    """Return the largest dense part, couch removed, with what its slices enclose (lungs).
-
-    A margin is added, since the outline of the body is what is aligned.
-    """
-    radius = [max(1, round(8.0 / s)) for s in image.GetSpacing()]
-    dense = sitk.BinaryMorphologicalOpening(image > BODY_HU, radius)
+    """Return the largest dense part, couch removed, with what its slices enclose (lungs)."""
+    dense = sitk.BinaryMorphologicalOpening(image > BODY_HU, _voxels(COUCH_MM / 2, image))
     parts = sitk.RelabelComponent(sitk.ConnectedComponent(dense), sortByObjectSize=True)
     slices = sitk.GetArrayFromImage(parts == 1)
     filled = sitk.GetImageFromArray(
         np.stack([binary_fill_holes(s) for s in slices]).astype(np.uint8)
     )
     filled.CopyInformation(image)
-    outlined: sitk.Image = sitk.BinaryDilate(filled, radius)
-    return outlined
+    return filled
 
 
 def _windowed(image: sitk.Image, inside: sitk.Image, window: tuple[float, float]) -> sitk.Image:
@@ -240,6 +239,10 @@ def _windowed(image: sitk.Image, inside: sitk.Image, window: tuple[float, float]
     clamped = sitk.Clamp(image, sitk.sitkFloat32, low, high)
     masked: sitk.Image = sitk.Mask(clamped, inside, outsideValue=low)
     return masked
+
+
+def _voxels(distance_mm: float, image: sitk.Image) -> list[int]:
+    return [max(1, round(distance_mm / s)) for s in image.GetSpacing()]
 
 
 def _count(mask: sitk.Image) -> int:

@@ -1,6 +1,6 @@
 """Values and structures carried from one grid to another through patient space."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,16 +40,17 @@ class AxialOrder:
         flips = [bool(along_zyx[order[target], target] < 0) for target in range(3)]
         return cls(order=(order[0], order[1], order[2]), flipped=(flips[0], flips[1], flips[2]))
 
+    @property
+    def _ways(self) -> tuple[slice, ...]:
+        return tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)
+
     def apply(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return a view of an array in axial order."""
-        return np.flip(
-            array.transpose(self.order), [axis for axis in range(3) if self.flipped[axis]]
-        )
+        return np.asarray(array.transpose(self.order)[self._ways])
 
     def undo(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return a view of an array in axial order as it was before."""
-        back = np.flip(array, [axis for axis in range(3) if self.flipped[axis]])
-        return back.transpose(np.argsort(self.order))
+        return np.asarray(array[self._ways].transpose(np.argsort(self.order)))
 
     def grid(self, grid: Grid) -> Grid:
         """Return the grid of the reordered array."""
@@ -110,6 +111,16 @@ class Coarse:
         a, b, c = self.fine_shape
         return mask[:a, :b, :c]
 
+    def sampled(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return a mask of voxels as a mask of blocks, each asking its middle voxel."""
+        middles = [
+            np.minimum(np.arange(count) * size + size // 2, limit - 1)
+            for count, size, limit in zip(
+                self.values.shape, self.blocks, self.fine_shape, strict=True
+            )
+        ]
+        return mask[np.ix_(*middles)]
+
 
 def resample(volume: Volume, grid: Grid, *, outside: float) -> Volume:
     """Carry values over to another grid, linearly between voxel centres.
@@ -145,10 +156,7 @@ def resample_structure(structure: Structure, grid: Grid, *, smooth: bool = False
     """
     if structure.grid.is_same_as(grid):
         return structure
-    facts = {"type": structure.type, "origin": structure.origin}
-    empty = Structure(
-        name=structure.name, box=np.zeros((0, 0, 0), bool), start=(0, 0, 0), grid=grid, **facts
-    )
+    empty = replace(structure, box=np.zeros((0, 0, 0), bool), start=(0, 0, 0), grid=grid)
     if structure.is_empty:
         return empty
     source = _part_of(structure.grid, np.subtract(structure.start, 1), structure.box.shape, rim=1)
@@ -160,17 +168,12 @@ def resample_structure(structure: Structure, grid: Grid, *, smooth: bool = False
     kind = sitk.sitkLinear if smooth else sitk.sitkNearestNeighbor
     values = padded.astype(np.float32 if smooth else np.uint8)
     inside = _sampled(values, source, target, kind, 0) >= 0.5
-    local = Structure.of(structure.name, inside, target, **facts)
+    local = Structure.of(structure.name, inside, target)
     if local.is_empty:
         return empty
     start = np.add(local.start, first)
-    return Structure(
-        name=structure.name,
-        box=local.box,
-        start=(int(start[0]), int(start[1]), int(start[2])),
-        grid=grid,
-        **facts,
-    )
+    at = (int(start[0]), int(start[1]), int(start[2]))
+    return replace(structure, box=local.box, start=at, grid=grid)
 
 
 def _part_of(grid: Grid, start: NDArray[Any], shape: Any, rim: int = 0) -> Grid:

@@ -1,0 +1,1 @@
+"""Find and delineate what is in the images."""
