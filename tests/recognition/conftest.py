@@ -81,7 +81,9 @@ def made_chest(grid, *, touching=False, lungs=("lung_right", "lung_left")):
         if name in lungs:
             truth[name] = chest.paint(chest.ellipsoid(centre, half), -850)
     if touching:
-        chest.paint((np.abs(chest.x) < 40) & (np.abs(chest.y + 20) < 5) & (np.abs(chest.z) < 8), -850)
+        chest.paint(
+            (np.abs(chest.x) < 40) & (np.abs(chest.y + 20) < 5) & (np.abs(chest.z) < 8), -850
+        )
     if lungs:
         wall = chest.rod((0, 25, 35), (0, 25, 300), 12)
         lumen = chest.rod((0, 25, 35), (0, 25, 300), 9)
@@ -92,7 +94,9 @@ def made_chest(grid, *, touching=False, lungs=("lung_right", "lung_left")):
         truth["airways"] = chest.paint(lumen, -1000)
         for name in lungs:
             truth[name] = truth[name] & ~wall
-    column = (chest.x**2 + (chest.y - 60) ** 2 <= 18**2) | (chest.x**2 + (chest.y - 80) ** 2 <= 15**2)
+    column = (chest.x**2 + (chest.y - 60) ** 2 <= 18**2) | (
+        chest.x**2 + (chest.y - 80) ** 2 <= 15**2
+    )
     chest.paint(column, 450)
     truth["spinal_cord"] = chest.paint(chest.x**2 + (chest.y - 80) ** 2 <= 9**2, 35)
     truth["bone"] = column & ~truth["spinal_cord"]

@@ -107,6 +107,7 @@ def test_digest_sees_a_single_changed_voxel(examinations, tmp_path):
     "result",
     [
         Planning(plan=None, reason=Text("no CT")),
+        Planning(plan=None, reason=Text("{n} {why}", {"n": 2, "why": Text("no {x}", {"x": "CT"})})),
         AllSuggestions(
             (
                 (
@@ -118,7 +119,7 @@ def test_digest_sees_a_single_changed_voxel(examinations, tmp_path):
             )
         ),
     ],
-    ids=["nothing planned", "suggestions of two visits"],
+    ids=["nothing planned", "a sentence in a sentence", "suggestions of two visits"],
 )
 def test_small_results_come_back_equal(result, tmp_path):
     store.write(result, tmp_path)

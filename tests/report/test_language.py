@@ -65,6 +65,9 @@ def sentences_of(path):
                     if isinstance(first, ast.Constant)
                     else named.get(getattr(first, "id", ""), "")
                 )
+        # A list of what was set aside takes the name of the file first, then the template.
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add":
+            yield from (named.get(getattr(given, "id", ""), "") for given in node.args[1:2])
 
 
 def sentences_of_rules():
@@ -180,13 +183,30 @@ def test_a_translation_that_asks_for_more_falls_back_to_english():
         ("Doe^Jane^Q", "zh", "Doe, Jane Q"),
         ("王^小明", "en", "王小明"),
         ("=王^小明", "en", "王小明"),
-        ("", "en", "no name"),
-        ("", "zh", "未具姓名"),
         ("Evil\u202eeman", "en", "Evil eman"),
     ],
 )
 def test_person_is_named_in_the_readers_script(name, language, expected):
     assert words(language).person(Patient(id="1", name=name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "language", "expected"),
+    [("17-A", "en", "17-A"), ("", "en", "no name"), ("", "zh", "未具姓名")],
+)
+def test_patient_without_a_name_goes_by_the_id(key, language, expected):
+    assert words(language).person(Patient(id=key)) == expected
+
+
+def test_sentence_inside_a_sentence_is_translated_too():
+    told = Words(
+        "zh", {"{file} is not used: {why}": "{file} 未使用：{why}", "It is {n}.": "为{n}。"}
+    )
+
+    sentence = Text("{file} is not used: {why}", {"file": "a", "why": Text("It is {n}.", {"n": 3})})
+
+    assert told.text(sentence) == "a 未使用：为3。"
+    assert str(sentence) == "a is not used: It is 3."
 
 
 def test_structure_names_read_as_words():

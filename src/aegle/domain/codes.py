@@ -79,3 +79,31 @@ def structure_type(name: str) -> StructureType:
     if word in _EXTERNAL_WORDS:
         return StructureType.EXTERNAL
     return StructureType.ORGAN
+
+
+_SPELLINGS: dict[str, tuple[str, ...]] = {
+    "body": ("body", "external", "skin", "patient"),
+    "spinal_cord": ("spinalcord", "cord", "myelon"),
+    "lungs": ("lungs", "lungtotal", "totallung", "bothlungs"),
+    "lung_left": ("lungleft", "leftlung", "lungl", "llung", "lunglt"),
+    "lung_right": ("lungright", "rightlung", "lungr", "rlung", "lungrt"),
+    "heart": ("heart",),
+    "oesophagus": ("oesophagus", "esophagus"),
+    "liver": ("liver",),
+    "rectum": ("rectum",),
+    "bladder": ("bladder", "urinarybladder"),
+    "bone": ("bone", "bones"),
+    "airways": ("airways", "trachea"),
+}
+"""Names in common use for a body part, in lower case without spaces and signs.
+
+TG-263: Mayo CS et al. Int J Radiat Oncol Biol Phys 2018;100:1057-1066,
+doi:10.1016/j.ijrobp.2017.12.013.
+"""
+
+_BY_SPELLING = {spelling: part for part, names in _SPELLINGS.items() for spelling in names}
+
+
+def body_part(name: str) -> str | None:
+    """Return the key of ``BODY_PARTS`` that a delineation's name stands for; None if unknown."""
+    return _BY_SPELLING.get("".join(c for c in name.lower() if c.isalnum()))

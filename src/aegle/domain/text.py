@@ -17,7 +17,8 @@ class Text:
     """
 
     template: str
-    values: Mapping[str, str | int | float] = field(default_factory=dict)
+    values: "Mapping[str, str | int | float | Text]" = field(default_factory=dict)
+    """What fills the template; a sentence may be part of another."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic.dataclasses import dataclass
 
-from aegle.domain.codes import StructureType
+from aegle.domain.codes import StructureType, body_part
 from aegle.domain.plan import Goal, Metric, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.options import option
@@ -65,10 +65,10 @@ def recognised(organs: StructureSet) -> dict[str, str]:
 
     Empty structures and targets are passed over; of two structures for one organ the first counts.
     """
-    known = {spelling: organ for organ, names in _table()["names"].items() for spelling in names}
     found: dict[str, str] = {}
     for structure in organs:
-        organ = known.get("".join(c for c in structure.name.lower() if c.isalnum()))
+        is_derived = structure.name == LUNGS_MINUS_GTV
+        organ = LUNGS_MINUS_GTV if is_derived else body_part(structure.name)
         if organ and _is_organ(structure):
             found.setdefault(organ, structure.name)
     return found

@@ -83,7 +83,7 @@ def characterise(
         Lesions ``L1``, ``L2``, ... by decreasing longest diameter, with values on their own
         image and on all others that share its frame of reference; organs; what to know.
     """
-    notices = list(structures.notices)
+    notices: list[Text] = []
     delineated: list[_Delineated] = []
     organs: list[OrganMeasure] = []
     for structure, image in _all(examination, structures):

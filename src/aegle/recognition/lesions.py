@@ -33,6 +33,8 @@ from aegle.imaging.morphology import (
 from aegle.options import option
 
 LUNGS = ("lung_right", "lung_left", "lungs")
+BORDER = 0.8
+"""A lesion's border is sought up to this share of a voxel beyond where it is cut off."""
 TOUCHES_WALL = 0.03
 """A lesion touches the chest wall from this share of its surface on."""
 
@@ -176,12 +178,13 @@ def _compact(lungs: _Lungs, options: CandidateOptions) -> Iterator[tuple[Window,
         if taken[centre]:
             continue
         part = _around(centre, lungs)
-        blob = _cut_off(centre, part, lungs, options.neck)
-        if blob is None:
+        beyond_mm = _beyond_neck(centre, part, lungs, options.neck)
+        if beyond_mm is None:
             continue
+        blob = lungs.dense[part] & (beyond_mm <= 0.5 * min(lungs.spacing_mm))
         taken[part] |= blob
         if _is_compact(blob, part, lungs, options):
-            yield part, _outlined(blob, part, lungs)
+            yield part, _outlined(blob, beyond_mm, part, lungs)
 
 
 def _thickest_places(lungs: _Lungs, smallest_mm: float) -> list[tuple[int, int, int]]:
@@ -204,18 +207,22 @@ def _around(centre: tuple[int, int, int], lungs: _Lungs) -> Window:
     return a, b, c
 
 
-def _cut_off(centre: tuple[int, int, int], part: Window, lungs: _Lungs, neck: float) -> Mask | None:
-    """Return the dense part around a thick place, cut off at its necks; None if a rod."""
-    depths_mm, dense = lungs.depths_mm[part], lungs.dense[part]
+def _beyond_neck(
+    centre: tuple[int, int, int], part: Window, lungs: _Lungs, neck: float
+) -> NDArray[np.float32] | None:
+    """Return how far each voxel lies outside the part cut off at its necks; None for a rod.
+
+    Zero and less inside [mm]: a ball of the neck's radius, rolled inside the dense part around
+    its thick place, covers it.
+    """
+    depths_mm = lungs.depths_mm[part]
     radius_mm = neck * float(lungs.depths_mm[centre])
     labels, _ = parts(depths_mm > radius_mm, touching=True)
     seed = tuple(middle - side.start for middle, side in zip(centre, part, strict=True))
     core = labels == labels[seed]
     if _leaves(core, part, lungs.dense.shape):
         return None
-    # One voxel more than the core lost, else the border voxels would be missing.
-    regrown_mm = radius_mm + 0.5 * min(lungs.spacing_mm)
-    return np.asarray(dense & (distance_mm(core, lungs.spacing_mm) <= regrown_mm))
+    return np.asarray(distance_mm(core, lungs.spacing_mm) - radius_mm)
 
 
 def _leaves(core: Mask, part: Window, shape: tuple[int, ...]) -> bool:
@@ -267,7 +274,7 @@ def _shares_of_surface(blob: Mask, part: Window, lungs: _Lungs) -> tuple[float, 
     return float(aerated / total), float(walled / total)
 
 
-def _outlined(blob: Mask, part: Window, lungs: _Lungs) -> Mask:
+def _outlined(blob: Mask, beyond_mm: NDArray[np.float32], part: Window, lungs: _Lungs) -> Mask:
     """Draw the border midway between the lesion and the lung around it."""
     values = lungs.values[part]
     away_mm = distance_mm(blob, lungs.spacing_mm)
@@ -278,7 +285,7 @@ def _outlined(blob: Mask, part: Window, lungs: _Lungs) -> Mask:
     if not around.any():
         return blob
     midway_hu = (float(np.median(values[inner])) + float(np.median(values[around]))) / 2
-    near = away_mm <= 1.01 * min(lungs.spacing_mm)
+    near = beyond_mm <= BORDER * min(lungs.spacing_mm)
     labels, _ = parts(near & lungs.inside[part] & (values > midway_hu))
     kept = np.unique(labels[blob & (labels > 0)])
     return np.asarray(ndimage.binary_fill_holes(np.isin(labels, kept[kept > 0])))

@@ -26,6 +26,7 @@ LUNG_MEDIAN_HU = (-960.0, -550.0)
 STRAY_ML = 2.0
 """Smaller pieces of air apart from the lungs are left out."""
 FARTHEST_STRAY_MM = 40.0
+BRONCHIAL_WALL_MM = 2.5
 LEAST_SHARE = 0.15
 """The smaller lung holds at least this share of the larger one."""
 
@@ -52,7 +53,8 @@ def lungs(
         closing_mm: Radius of the ball that rolls along the inner chest wall [mm].
         smallest_ml: Smallest piece of air that counts as a lung of its own [mL].
     """
-    free = air & ~grown(airways, 1.0 * scan.step_mm, scan.spacing_mm)
+    wall_mm = max(BRONCHIAL_WALL_MM, 1.01 * min(scan.spacing_mm))
+    free = air & ~grown(airways, wall_mm, scan.spacing_mm)
     pieces, strays = _pieces(scan, free, smallest_ml)
     if not pieces.any():
         return {}

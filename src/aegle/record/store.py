@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import Enum
 from pathlib import Path
@@ -99,12 +99,8 @@ def _set_aside(array: Array, arrays: dict[str, Array]) -> dict[str, Any]:
 def _rebuilt(tree: Any, kind: Any, folder: Path) -> Any:
     """Return the value that ``tree`` stands for, given its annotated type."""
     origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _rebuilt_choice(tree, kind, folder)
-    if origin is tuple:
-        return _rebuilt_tuple(tree, get_args(kind), folder)
-    if origin is np.ndarray:
-        return _loaded(tree, folder)
+    if origin in _GENERIC:
+        return _GENERIC[origin](tree, get_args(kind), folder)
     if not isinstance(kind, type):
         return tree
     if dataclasses.is_dataclass(kind):
@@ -117,8 +113,11 @@ def _rebuilt(tree: Any, kind: Any, folder: Path) -> Any:
     return tree
 
 
-def _rebuilt_choice(tree: Any, kind: Any, folder: Path) -> Any:
-    choices = [choice for choice in get_args(kind) if choice is not types.NoneType]
+def _rebuilt_choice(tree: Any, kinds: tuple[Any, ...], folder: Path) -> Any:
+    """Return a value of one of several types: a dataclass if it was kept as one."""
+    choices = [kind for kind in kinds if kind is not types.NoneType]
+    if isinstance(tree, dict):
+        choices = [choice for choice in choices if dataclasses.is_dataclass(choice)] or choices
     if tree is None or len(choices) != 1:
         return tree
     return _rebuilt(tree, choices[0], folder)
@@ -130,7 +129,11 @@ def _rebuilt_tuple(tree: Any, kinds: tuple[Any, ...], folder: Path) -> tuple[Any
     return tuple(_rebuilt(item, one, folder) for item, one in zip(tree, kinds, strict=True))
 
 
-def _loaded(tree: Mapping[str, Any], folder: Path) -> Array:
+def _rebuilt_mapping(tree: Any, kinds: tuple[Any, ...], folder: Path) -> dict[str, Any]:
+    return {key: _rebuilt(value, kinds[1], folder) for key, value in tree.items()}
+
+
+def _loaded(tree: Mapping[str, Any], _: tuple[Any, ...], folder: Path) -> Array:
     if "bits" in tree:
         bits = np.load(folder / tree["bits"], allow_pickle=False)
         size = int(np.prod(tree["shape"]))
@@ -138,3 +141,13 @@ def _loaded(tree: Mapping[str, Any], folder: Path) -> Array:
     path = folder / tree["array"]
     large = path.stat().st_size > 1 << 20
     return np.load(path, mmap_mode="r" if large else None, allow_pickle=False)  # type: ignore[no-any-return]
+
+
+_GENERIC: dict[Any, Callable[[Any, tuple[Any, ...], Path], Any]] = {
+    Union: _rebuilt_choice,
+    types.UnionType: _rebuilt_choice,
+    tuple: _rebuilt_tuple,
+    Mapping: _rebuilt_mapping,
+    np.ndarray: _loaded,
+}
+"""How a value of a generic type is rebuilt, given the types it is made of."""

@@ -51,12 +51,17 @@ class Words:
         """Return a sentence of a result; in English if it has no translation."""
         if text is None:
             return ""
-        values = {k: self.name(v) if isinstance(v, str) else v for k, v in text.values.items()}
+        values = {key: self._value(value) for key, value in text.values.items()}
         template = self.table.get(text.template, text.template)
         try:
             return clean(template.format(**values))
         except (KeyError, IndexError, ValueError):
             return clean(str(text))
+
+    def _value(self, value: str | int | float | Text) -> str | int | float:
+        if isinstance(value, Text):
+            return self.text(value)
+        return self.name(value) if isinstance(value, str) else value
 
     def person(self, patient: Patient) -> str:
         """Return the patient's name; written in Han if the reader reads them and it is known.
@@ -68,7 +73,7 @@ class Words:
         chosen = han if self.language == "zh" and han else groups[0] or han
         parts = [part for part in chosen.split("^") if part]
         if not parts:
-            return self("no name")
+            return clean(patient.id) or self("no name")
         if _HAN.search(chosen):
             return "".join(parts)
         return f"{parts[0]}, {' '.join(parts[1:])}" if len(parts) > 1 else parts[0]

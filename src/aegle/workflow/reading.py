@@ -118,7 +118,7 @@ def read_images(inputs: Inputs, *, options: ReadingOptions, progress: Progress) 
     left_out = tuple(
         Text(
             "{file} is not used: {reason}",
-            {"file": Path(a.source_name).name, "reason": str(a.reason)},
+            {"file": Path(a.source_name).name, "reason": a.reason},
         )
         for a in inputs.found.set_aside
     )

@@ -17,7 +17,7 @@ from aegle.domain.case import (
     Segmentations,
     VisitStructures,
 )
-from aegle.domain.codes import StructureType
+from aegle.domain.codes import StructureType, body_part
 from aegle.domain.errors import InputError
 from aegle.domain.finding import Findings, Lesion, Suggestion
 from aegle.domain.response import FollowUp
@@ -106,8 +106,9 @@ def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructur
                     {"image": image.name},
                 )
             )
-        names = {s.name.lower() for s in given}
-        automatic = tuple(s for s in (*organs, *lesions) if s.name.lower() not in names)
+        # What a person delineated stands in for what would be found.
+        named = {body_part(s.name) for s in given} | {s.name for s in given}
+        automatic = tuple(s for s in (*organs, *lesions) if s.name not in named)
     return ImageStructures(image=image.name, structures=StructureSet((*given, *automatic))), notices
 
 
