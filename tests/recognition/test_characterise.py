@@ -10,7 +10,6 @@ from aegle.domain.finding import LesionKind
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.study import Examination, Image, Patient, SeriesReference
-from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
 from aegle.recognition.characterise import CharacteriseOptions, characterise
 
@@ -68,10 +67,9 @@ def examine(*images):
     return Examination(patient=Patient(id="P"), study_uid="1.2", time=None, images=images)
 
 
-def characterised(examination, *structures, image="CT", notices=()):
+def characterised(examination, *structures, image="CT"):
     visit = VisitStructures(
         images=(ImageStructures(image=image, structures=StructureSet(structures)),),
-        notices=notices,
     )
     return characterise(examination, visit, options=OPTIONS)
 
@@ -152,6 +150,14 @@ def test_values_are_read_on_images_of_the_same_frame_only(ct, pet):
     assert on_pet.mean == pytest.approx(8, abs=0.01)
 
 
+def test_images_without_a_frame_of_reference_share_none(ct, pet):
+    first, second = (replace(i, series=series(i.name, frame="")) for i in (ct, pet))
+
+    (found,) = characterised(examine(first, second), lesion("GTV", (-35, 0, 0), 7)).lesions
+
+    assert [s.image for s in found.statistics] == ["CT"]
+
+
 def test_a_lesion_outside_the_pet_has_values_on_the_ct_only(ct, pet):
     far = replace(PET_GRID, origin_mm=(500.0, 0.0, 0.0))
     away = replace(pet, volume=replace(pet.volume, grid=far))
@@ -221,11 +227,10 @@ def test_organ_volume_and_values_agree_with_simpleitk(ct):
 def test_what_is_empty_is_left_out_and_said(ct):
     empty = Structure.of("GTV 2", np.zeros(GRID.shape), GRID, type=StructureType.LESION)
 
-    findings = characterised(examine(ct), empty, notices=(Text("Seen before."),))
+    findings = characterised(examine(ct), empty)
 
     assert findings.lesions == ()
     assert [str(n) for n in findings.notices] == [
-        "Seen before.",
         "'GTV 2' on CT is empty and was left out.",
         "No lesion was found or delineated.",
     ]

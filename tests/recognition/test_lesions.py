@@ -76,6 +76,13 @@ def test_a_branching_vessel_is_no_lesion(lung):
     assert lung.found() == ()
 
 
+def test_a_bulge_of_a_thick_vessel_is_no_lesion(lung):
+    lung.paint(lung.rod((-40, 0, 0), (40, 0, 0), 3), 50)
+    lung.paint(lung.ball((0, 0, 0), 6), 50)
+
+    assert lung.found() == ()
+
+
 def test_a_vessel_is_cut_off_the_nodule_on_it(lung):
     nodule = lung.paint(lung.ball((2, 3, 0), 7), 40)
     lung.paint(lung.rod((2, 3, 0), (40, 3, 0), 2), 50)

@@ -6,6 +6,7 @@ into the lung.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ AREA_MM2 = (30.0, 800.0)
 SHORTEST_MM = 25.0
 BRONCHI_ML = 45.0
 """The bronchi that can be told from lung hold at most this much air beside the trachea."""
+LEAST_STEADY = 0.7
+"""Bronchi are followed steadily if a threshold lower by 25 HU keeps at least this share."""
 REACH_MM = (90.0, 70.0, 90.0)
 """How far below, before or behind, and beside the lower end of the trachea bronchi are sought."""
 
@@ -132,11 +135,13 @@ def _with_bronchi(scan: AxialScan, air: Mask, trachea: Mask) -> Mask:
         slice(max(column - steps[2], 0), column + steps[2]),
     )
     values, seed = scan.coarse.values[near], trachea[near]
-    most = np.count_nonzero(seed) * 1.3 + BRONCHI_ML / scan.block_ml
+    most = 0.3 * np.count_nonzero(seed) + BRONCHI_ML / scan.block_ml
+    trees = [reached(air[near] & (values < limit), seed) for limit in range(-500, -1000, -25)]
     result = trachea.copy()
-    for threshold_hu in range(-500, -1000, -25):
-        tree = reached(air[near] & (values < threshold_hu), seed)
-        if np.count_nonzero(tree) <= most:
-            result[near] |= tree
+    for larger, smaller in pairwise(trees):
+        # A lower threshold hardly changes a tree, but much of what has spilt into the lung.
+        before, after = (np.count_nonzero(tree & ~seed) for tree in (larger, smaller))
+        if before <= most and after >= LEAST_STEADY * before:
+            result[near] |= larger
             break
     return result

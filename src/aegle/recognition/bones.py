@@ -104,7 +104,8 @@ def canal(scan: AxialScan, bone: Mask, levels: slice) -> Mask:
     if rise * scan.spacing_mm[0] < SHORTEST_CANAL_MM or len(chain) < LEAST_SEEN * rise:
         return result
     result[levels] = _tube(scan, labels, chain, places_mm, slices)
-    return result & ~bone
+    # Of bone that was filled in as marrow, what belongs to the canal is given back.
+    return result & ~(bone & (scan.coarse.values >= RIM_HU))
 
 
 def _holes(

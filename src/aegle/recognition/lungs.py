@@ -77,9 +77,12 @@ def _pieces(scan: AxialScan, free: Mask, smallest_ml: float) -> tuple[Mask, Mask
         inside = inside[np.isfinite(inside)]
         medians_hu[number] = np.median(inside) if inside.size else np.nan
     is_lung = (medians_hu >= LUNG_MEDIAN_HU[0]) & (medians_hu <= LUNG_MEDIAN_HU[1])
-    return (is_lung & (sizes_ml >= smallest_ml))[labels], (is_lung & (sizes_ml < smallest_ml))[
-        labels
-    ]
+    is_large = sizes_ml >= smallest_ml
+    # Foam of a table that the image cuts off looks like a small piece of lung.
+    is_cut = np.zeros(len(sizes), dtype=np.bool_)
+    for edge in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        is_cut[np.unique(edge)] = True
+    return (is_lung & is_large)[labels], (is_lung & ~is_large & ~is_cut)[labels]
 
 
 def _boxes(labels: NDArray[np.int32], numbers: NDArray[np.intp]) -> list[Window]:

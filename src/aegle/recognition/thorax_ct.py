@@ -13,7 +13,7 @@ from aegle.domain.codes import StructureType
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
-from aegle.imaging.morphology import Mask, grown
+from aegle.imaging.morphology import Mask
 from aegle.options import option
 from aegle.recognition.airways import airways
 from aegle.recognition.body import body
@@ -111,8 +111,9 @@ def _airspaces(scan: AxialScan, outer: Mask, options: ClassicalOptions) -> list[
     )
     if not found:
         return []
-    near = scan.coarse.refined(grown(tree, scan.step_mm, scan.spacing_mm))
-    lumen = scan.coarse.refined(tree) | (near & (scan.values < -700))
+    in_lung = np.logical_or.reduce([lung.air for lung in found.values()])
+    lumen = scan.outlined(tree, np.zeros_like(tree), options.lung_hu, below=True)
+    lumen &= scan.coarse.refined(tree | ~in_lung)
     structures = []
     taken = lumen.copy()
     for name, lung in found.items():
@@ -132,10 +133,11 @@ def _hard_parts(
     blocks = bones(scan, outer, options.bone_hu)
     if not blocks.any():
         return []
+    inner = canal(scan, blocks, levels)
+    blocks &= ~inner
     solid = blocks & (scan.coarse.values < options.bone_hu)
     fine = scan.outlined(blocks, solid, options.bone_hu, below=False)
     found = [scan.structure("bone", fine)]
-    inner = canal(scan, blocks, levels)
     if inner.any():
         found.append(scan.structure("spinal_cord", scan.coarse.refined(inner) & ~fine))
     return found

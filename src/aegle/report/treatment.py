@@ -294,7 +294,7 @@ def _beam_table(plan: Plan, words: Words) -> Table:
                 f"{beam.couch_deg:g}",
                 ", ".join(f"{x:.1f}" for x in beam.isocentre_mm).replace("-", "−"),
                 str(len(beam.weights)),
-                f"{float(beam.weights.mean()) / plan.prescription.fractions:.1f}",
+                f"{float(beam.weights.mean()) / plan.prescription.fractions:.2f}",
             )
             for number, beam in enumerate(plan.beams, start=1)
         ),
