@@ -5,6 +5,7 @@ it is thinner than about half its thickest place, what remains is as long as it 
 mostly borders on aerated lung. A vessel stays a long rod, a crossing of vessels a star.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass as record
 from math import pi
@@ -16,10 +17,10 @@ from pydantic.dataclasses import dataclass
 from scipy import ndimage
 
 from aegle.domain.codes import StructureType
-from aegle.domain.finding import Diameters
+from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Quantity, Volume
-from aegle.imaging.measure import diameters
+from aegle.imaging.measure import diameters, equivalent_diameter_mm
 from aegle.imaging.morphology import (
     Mask,
     Spacing,
@@ -46,6 +47,10 @@ class CandidateOptions:
     smallest_mm: Annotated[
         float, option("Smallest longest diameter of a lesion", unit="mm", ge=3, le=50)
     ] = 5.0
+    voxel_diagonals: Annotated[
+        float,
+        option("Smallest equivalent diameter of a lesion, in diagonals of a voxel", ge=1, le=5),
+    ] = 1.75
     solid_hu: Annotated[
         float,
         option(
@@ -126,7 +131,7 @@ def candidates(
     for part, mask in _compact(lungs, options):
         start = tuple(outer.start + inner.start for outer, inner in zip(box, part, strict=True))
         lesion = _structure(mask, start, ct)
-        if not lesion.is_empty and _is_large(diameters(lesion), options):
+        if not lesion.is_empty and _is_large(lesion, options):
             found.append(lesion)
     found.sort(key=lambda lesion: (-lesion.volume_ml, lesion.start))
     return tuple(
@@ -141,7 +146,20 @@ def candidates(
     )
 
 
-def _is_large(size: Diameters, options: CandidateOptions) -> bool:
+def smallest_found_mm(grid: Grid, options: CandidateOptions) -> float:
+    """Return the equivalent diameter below which no lesion is looked for on a grid [mm].
+
+    A cut through a vessel that is only a few voxels large looks like a small ball. On made
+    patients with voxels from 1.9 mm to 5 mm none was larger than 1.7 voxel diagonals.
+    """
+    return max(options.smallest_mm, options.voxel_diagonals * math.hypot(*grid.spacing_mm))
+
+
+def _is_large(lesion: Structure, options: CandidateOptions) -> bool:
+    least_mm = options.voxel_diagonals * math.hypot(*lesion.grid.spacing_mm)
+    if equivalent_diameter_mm(lesion) < least_mm:
+        return False
+    size = diameters(lesion)
     return (
         size.longest_mm >= options.smallest_mm and size.perpendicular_mm >= options.smallest_mm / 2
     )

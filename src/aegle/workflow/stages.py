@@ -31,8 +31,9 @@ from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, plan, prescribe
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
-from aegle.recognition.lesions import CandidateOptions, candidates
+from aegle.recognition.lesions import CandidateOptions, candidates, smallest_found_mm
 from aegle.recognition.thorax_ct import ClassicalOptions, segment
+from aegle.recognition.thorax_ct import notices as about_organs
 from aegle.response.matching import MatchOptions, match
 from aegle.response.recist_1_1 import Recist11Options, assess
 from aegle.workflow.options import TargetChoice
@@ -89,6 +90,7 @@ def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructur
     automatic: tuple[Structure, ...] = ()
     if image.volume.quantity is Quantity.RADIODENSITY and min(image.volume.grid.shape) > 1:
         organs = segment(image.volume, options=options.organs)
+        notices += about_organs(organs)
         lesions: tuple[Structure, ...] = ()
         if given.of_type(StructureType.LESION):
             notices.append(
@@ -99,11 +101,14 @@ def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructur
             )
         elif "lung_right" in organs or "lung_left" in organs:
             lesions = candidates(image.volume, organs, options=options.lesions)
-        else:
             notices.append(
                 Text(
-                    "{image}: no lungs in the field of view; no lesions were looked for.",
-                    {"image": image.name},
+                    "{image}: solid lesions in the lungs from {size_mm:.1f} mm on were looked for; "
+                    "smaller ones cannot be told from vessels on this grid.",
+                    {
+                        "image": image.name,
+                        "size_mm": smallest_found_mm(image.volume.grid, options.lesions),
+                    },
                 )
             )
         # What a person delineated stands in for what would be found.
