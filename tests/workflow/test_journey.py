@@ -1,9 +1,8 @@
 """A made patient goes through every stage, and the numbers agree with the truth."""
 
+import contextlib
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,9 @@ import pytest
 from aegle.domain.errors import IdentityError
 from aegle.workflow import demo
 
-from .conftest import NOW, SMALL
+from .conftest import NOW
+
+pytestmark = pytest.mark.xdist_group("journey")
 
 
 def contents(folder):
@@ -27,11 +28,11 @@ def contents(folder):
     }
 
 
-def test_every_number_agrees_with_the_truth(small_demo):
-    wrong = [row for row in small_demo.agreement if not row.agrees]
+def test_every_number_agrees_with_the_truth(journey):
+    wrong = [row for row in journey.agreement if not row.agrees]
 
     assert not wrong
-    assert {row.what for row in small_demo.agreement} >= {
+    assert {row.what for row in journey.agreement} >= {
         "lung_right",
         "lung_left",
         "tumour",
@@ -40,25 +41,25 @@ def test_every_number_agrees_with_the_truth(small_demo):
     }
 
 
-def test_screening_rule_applies_to_the_screening_visit_only(small_demo):
-    first, *later = small_demo.results.suggestions.visits
+def test_screening_rule_applies_to_the_screening_visit_only(journey):
+    first, *later = journey.results.suggestions.visits
 
     assert any(s.applies for s in first)
     for visit in later:
         assert [str(s.reason) for s in visit] == ["not applicable: not a screening CT"]
 
 
-def test_plan_covers_the_target(small_demo):
-    plan = small_demo.results.planning.plan
+def test_plan_covers_the_target(journey):
+    plan = journey.results.planning.plan
 
     covered = [g for g in plan.goals if g.goal.structure == plan.prescription.target]
     assert covered
     assert all(g.is_met for g in covered)
 
 
-def test_same_lesion_has_the_same_identity_at_every_visit(small_demo):
-    entries = small_demo.results.following.follow_up.timeline.entries
-    lesions = [{o.id: o for o in f.lesions} for f in small_demo.results.findings.visits]
+def test_same_lesion_has_the_same_identity_at_every_visit(journey):
+    entries = journey.results.following.follow_up.timeline.entries
+    lesions = [{o.id: o for o in f.lesions} for f in journey.results.findings.visits]
 
     tracks = {}
     for entry in entries:
@@ -69,8 +70,8 @@ def test_same_lesion_has_the_same_identity_at_every_visit(small_demo):
     assert len({uid for uids in tracks.values() for uid in uids}) == len(tracks)
 
 
-def test_case_folder_holds_everything_that_leaves(small_demo):
-    names = {str(p.relative_to(small_demo.case)) for p in small_demo.case.rglob("*") if p.is_file()}
+def test_case_folder_holds_everything_that_leaves(journey):
+    names = {str(p.relative_to(journey.case)) for p in journey.case.rglob("*") if p.is_file()}
 
     assert {
         "report.html",
@@ -89,9 +90,9 @@ def test_case_folder_holds_everything_that_leaves(small_demo):
     assert not [n for n in names if ".part-" in n]
 
 
-def test_written_dose_is_the_planned_dose(small_demo):
-    written = pydicom.dcmread(small_demo.case / "dicom" / "plan" / "rtdose.dcm")
-    dose = small_demo.results.planning.plan.dose
+def test_written_dose_is_the_planned_dose(journey):
+    written = pydicom.dcmread(journey.case / "dicom" / "plan" / "rtdose.dcm")
+    dose = journey.results.planning.plan.dose
 
     np.testing.assert_allclose(
         written.pixel_array * float(written.DoseGridScaling), dose.values, atol=1e-3
@@ -101,9 +102,9 @@ def test_written_dose_is_the_planned_dose(small_demo):
     )
 
 
-def test_dciodvfy_finds_no_error_in_anything_written(small_demo, require_program):
+def test_dciodvfy_finds_no_error_in_anything_written(journey, require_program):
     program = require_program("dciodvfy", "dicom3tools")
-    objects = sorted((small_demo.case / "dicom").rglob("*.dcm"))
+    objects = sorted((journey.case / "dicom").rglob("*.dcm"))
 
     assert len(objects) >= 12
     for path in objects:
@@ -112,8 +113,8 @@ def test_dciodvfy_finds_no_error_in_anything_written(small_demo, require_program
         assert not errors, f"{path.name}: {errors}"
 
 
-def test_second_run_repeats_nothing_and_changes_nothing(small_demo):
-    before = contents(small_demo.case)
+def test_second_run_repeats_nothing_and_changes_nothing(journey):
+    before = contents(journey.case)
     repeated = []
 
     def announce(stage, reused):
@@ -121,49 +122,63 @@ def test_second_run_repeats_nothing_and_changes_nothing(small_demo):
             repeated.append(stage.name)
         return lambda done, total: None
 
-    demo.run(small_demo.case.parent, now=NOW, options=SMALL, announce=announce)
+    demo.run(journey.case.parent, now=NOW, announce=announce)
 
     assert repeated == ["scan", "report"]
-    assert contents(small_demo.case) == before
+    assert contents(journey.case) == before
 
 
-def test_another_patient_is_refused(small_demo, tmp_path):
+def test_another_patient_is_refused(journey, tmp_path):
     from aegle import api
 
     other = tmp_path / "other.dcm"
-    dataset = pydicom.dcmread(next((small_demo.case.parent / "images").rglob("*.dcm")))
+    dataset = pydicom.dcmread(next((journey.case.parent / "images").rglob("*.dcm")))
     dataset.PatientID = "SOMEONE-ELSE"
     dataset.save_as(other)
 
     with pytest.raises(IdentityError, match="holds the case of patient 'MADE"):
-        api.run([other], small_demo.case, now=NOW)
+        api.run([other], journey.case, now=NOW)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_killed_run_goes_on_and_ends_in_the_same_bytes(small_demo, tmp_path, seed):
-    random = np.random.default_rng(seed)
-    case = tmp_path / "case"
-    command = [sys.executable, "-m", "aegle", "run", str(small_demo.case.parent / "images")]
-    command += ["--out", str(case), "--now", NOW.isoformat(), "--set", "choice.visit=first"]
+def test_killed_run_goes_on_and_ends_in_the_same_bytes(coarse_images, tmp_path):
+    def command(case):
+        program = [sys.executable, "-m", "aegle", "run", str(coarse_images)]
+        return [*program, "--out", str(tmp_path / case), "--now", NOW.isoformat()]
 
-    kills = 0
-    while kills < 12:
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=float(random.uniform(1.5, 5.0)))
+    start = time.perf_counter()
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    whole_s = time.perf_counter() - start
+    for share in (0.3, 0.45, 0.6, 0.75, 0.9):
+        process = subprocess.Popen(
+            command("killed"), stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=share * whole_s)
+        process.kill()
+        process.communicate()
+    subprocess.run(command("killed"), check=True, capture_output=True)
+
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_stages_kept_before_a_kill_are_not_repeated(coarse_images, tmp_path):
+    program = [sys.executable, "-m", "aegle", "run", str(coarse_images), "--out", "case"]
+    process = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    for line in process.stderr:
+        if line.startswith("findings"):
+            process.kill()
             break
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-    subprocess.run(command, check=True, capture_output=True)
+    process.communicate()
 
-    assert kills > 0
-    assert contents(case) == contents(small_demo.case)
+    again = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=True)
+
+    assert "images (kept)" in again.stderr
+    assert "structures (kept)" in again.stderr
+    assert "findings (kept)" not in again.stderr
 
 
-def test_results_are_the_same_as_the_summary(small_demo):
-    written = json.loads((small_demo.case / "results.json").read_text())
+def test_results_are_the_same_as_the_summary(journey):
+    written = json.loads((journey.case / "results.json").read_text())
 
     assert written["visits"][0]["lesions"][0]["id"] == "L1"
     assert written["follow_up"]["responses"][0]["category"] == "PR"

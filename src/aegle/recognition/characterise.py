@@ -262,8 +262,6 @@ def _share_inside(structure: Structure, lung: Structure) -> float:
 
 
 def _about(lesions: tuple[Lesion, ...]) -> list[Text]:
-    if not lesions:
-        return [Text("No lesion was found or delineated.")]
     if len({lesion.image for lesion in lesions}) > 1:
         return [
             Text("Lesions are delineated on several images; each delineation is listed by itself.")

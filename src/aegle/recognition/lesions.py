@@ -36,6 +36,10 @@ from aegle.options import option
 LUNGS = ("lung_right", "lung_left", "lungs")
 BORDER = 0.8
 """A lesion's border is sought up to this share of a voxel beyond where it is cut off."""
+BALL = 1.3
+"""Up to this ratio of the longest to the shortest axis a lesion is almost a ball."""
+FULL_BALL = 0.85
+"""Least share of its ellipsoid that what is almost a ball fills."""
 TOUCHES_WALL = 0.03
 """A lesion touches the chest wall from this share of its surface on."""
 
@@ -82,6 +86,10 @@ class CandidateOptions:
         float,
         option("Greatest share of a lesion's surface from which vessels go out", ge=0, le=1),
     ] = 0.1
+    most_attached_ball: Annotated[
+        float,
+        option("The same for what is almost a ball, as no crossing of vessels is", ge=0, le=1),
+    ] = 0.2
     least_full: Annotated[
         float,
         option("Least share of the ellipsoid of its axes that a lesion fills", ge=0, le=1),
@@ -256,12 +264,15 @@ def _leaves(core: Mask, part: Window, shape: tuple[int, ...]) -> bool:
 def _is_compact(blob: Mask, part: Window, lungs: _Lungs, options: CandidateOptions) -> bool:
     longest, middle, shortest = _half_axes_mm(blob, lungs.spacing_mm)
     size_mm3 = np.count_nonzero(blob) * float(np.prod(lungs.spacing_mm))
-    if size_mm3 < options.least_full * 4 / 3 * pi * longest * middle * shortest:
+    full = size_mm3 / (4 / 3 * pi * longest * middle * shortest)
+    if full < options.least_full:
         return False
     if longest > options.most_elongated * middle or longest > options.most_flat * shortest:
         return False
     aerated, walled = _shares_of_surface(blob, part, lungs)
-    if aerated < options.least_aerated or 1 - aerated - walled > options.most_attached:
+    is_ball = longest <= BALL * shortest and full >= FULL_BALL
+    attached = options.most_attached_ball if is_ball else options.most_attached
+    if aerated < options.least_aerated or 1 - aerated - walled > attached:
         return False
     median_hu = float(np.median(lungs.values[part][blob]))
     return walled < TOUCHES_WALL or median_hu < options.bone_hu

@@ -39,6 +39,14 @@ from aegle.response.recist_1_1 import Recist11Options, assess
 from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
 
+LARGEST_VOXEL_MM = 10.0
+"""On coarser grids vessels and lesions look the same."""
+SEARCHED = (
+    "{image}: solid lesions in the lungs from {size_mm:.1f} mm on were looked for; smaller ones "
+    "cannot be told from vessels on this grid."
+)
+NOT_SEARCHED = "{image}: lesions were not looked for: {why}."
+
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentOptions:
@@ -85,36 +93,45 @@ def find_structures(
 
 
 def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructures, list[Text]]:
-    given = image.structures
+    """Return what came with an image and what is found in it, and what was not looked for."""
+    organs = StructureSet(())
     notices: list[Text] = []
-    automatic: tuple[Structure, ...] = ()
-    if image.volume.quantity is Quantity.RADIODENSITY and min(image.volume.grid.shape) > 1:
+    if _is_ct_volume(image):
         organs = segment(image.volume, options=options.organs)
         notices += about_organs(organs)
-        lesions: tuple[Structure, ...] = ()
-        if given.of_type(StructureType.LESION):
-            notices.append(
-                Text(
-                    "{image}: lesions were given with the image; no others were looked for.",
-                    {"image": image.name},
-                )
-            )
-        elif "lung_right" in organs or "lung_left" in organs:
-            lesions = candidates(image.volume, organs, options=options.lesions)
-            notices.append(
-                Text(
-                    "{image}: solid lesions in the lungs from {size_mm:.1f} mm on were looked for; "
-                    "smaller ones cannot be told from vessels on this grid.",
-                    {
-                        "image": image.name,
-                        "size_mm": smallest_found_mm(image.volume.grid, options.lesions),
-                    },
-                )
-            )
-        # What a person delineated stands in for what would be found.
-        named = {body_part(s.name) for s in given} | {s.name for s in given}
-        automatic = tuple(s for s in (*organs, *lesions) if s.name not in named)
-    return ImageStructures(image=image.name, structures=StructureSet((*given, *automatic))), notices
+    why_not = _why_no_search(image, organs)
+    if why_not is None:
+        lesions = candidates(image.volume, organs, options=options.lesions)
+        size_mm = smallest_found_mm(image.volume.grid, options.lesions)
+        notices.append(Text(SEARCHED, {"image": image.name, "size_mm": size_mm}))
+    else:
+        lesions = ()
+        notices.append(Text(NOT_SEARCHED, {"image": image.name, "why": why_not}))
+    # What a person delineated stands in for what would be found.
+    given = image.structures
+    named = {body_part(s.name) for s in given} | {s.name for s in given}
+    automatic = tuple(s for s in (*organs, *lesions) if s.name not in named)
+    structures = StructureSet((*given, *automatic))
+    return ImageStructures(image=image.name, structures=structures), notices
+
+
+def _is_ct_volume(image: Image) -> bool:
+    return image.volume.quantity is Quantity.RADIODENSITY and min(image.volume.grid.shape) > 1
+
+
+def _why_no_search(image: Image, organs: StructureSet) -> Text | None:
+    """Return why lesions are not looked for on an image; None if they are."""
+    if image.structures.of_type(StructureType.LESION):
+        return Text("they came with it")
+    if image.volume.quantity is not Quantity.RADIODENSITY:
+        return Text("it is not a CT")
+    if min(image.volume.grid.shape) == 1:
+        return Text("it is a single slice")
+    if "lung_right" not in organs and "lung_left" not in organs:
+        return Text("no lungs are in the field of view")
+    if max(image.volume.grid.spacing_mm) > LARGEST_VOXEL_MM:
+        return Text("its voxels are too large")
+    return None
 
 
 def measure(
@@ -152,7 +169,10 @@ def plan_treatment(
     image = examinations.visits[index].ct
     assert image is not None
     structures = segmentations.visits[index].of(image.name)
-    gross, reason = _target(structures, findings.visits[index], image.name, options.choice)
+    lesions = tuple(o for o in findings.visits[index].lesions if o.image == image.name)
+    gross, reason = _target(structures, lesions, options.choice)
+    if gross is None:
+        return Planning(plan=None, reason=reason)
     body = next(iter(structures.of_type(StructureType.EXTERNAL)), None)
     if body is None:
         return Planning(
@@ -194,20 +214,25 @@ def _why_no_plan(examinations: Examinations) -> Text:
 
 
 def _target(
-    structures: StructureSet, findings: Findings, image: str, choice: TargetChoice
-) -> tuple[Structure, Text]:
-    lesions = [o for o in findings.lesions if o.image == image]
+    structures: StructureSet, lesions: tuple[Lesion, ...], choice: TargetChoice
+) -> tuple[Structure | None, Text]:
+    """Return what is treated and why, or nothing and why not."""
     if not choice.target:
         largest = max(lesions, key=lambda lesion: lesion.volume_ml)
         return largest.structure, Text(
             "{lesion} is the largest lesion on the CT ({volume_ml:.1f} mL).",
             {"lesion": _title(largest), "volume_ml": largest.volume_ml},
         )
-    chosen = Text("{lesion} was chosen.", {"lesion": choice.target})
     for lesion in lesions:
         if choice.target in (lesion.id, lesion.structure.name):
-            return lesion.structure, chosen
-    return structures[choice.target], chosen
+            return lesion.structure, Text("{lesion} was chosen.", {"lesion": _title(lesion)})
+    if choice.target in structures:
+        return structures[choice.target], Text("{lesion} was chosen.", {"lesion": choice.target})
+    there = ", ".join([*map(_title, lesions), *(s.name for s in structures)])
+    return None, Text(
+        "The chosen target '{target}' is not delineated on the CT; there: {there}.",
+        {"target": choice.target, "there": there},
+    )
 
 
 def _title(lesion: Lesion) -> str:
