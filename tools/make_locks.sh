@@ -14,7 +14,7 @@ head="# Written by tools/make_locks.sh; do not edit."
 
 python3 -m venv "$work"
 # torch is pinned here: left open, pip takes the newest build with several GB of CUDA packages.
-"$work/bin/pip" install --quiet "${constraints[@]}" torch==2.13.0 hatchling .
+"$work/bin/pip" install --quiet "${constraints[@]}" torch==2.13.0 hatchling editables .
 { echo "$head"; frozen; } > requirements.lock
 "$work/bin/pip" install --quiet "${constraints[@]}" '.[dev]'
 { echo "$head"; frozen | grep -vxFf requirements.lock; } > requirements-dev.lock
