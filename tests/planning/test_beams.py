@@ -121,5 +121,14 @@ def test_beams_stay_on_the_side_of_a_lateral_target():
 def test_beams_surround_a_central_target_evenly():
     angles = gantry_angles(ball((5, 0, 0), 8), BODY, 7)
 
-    np.testing.assert_allclose(np.diff(angles), 360 / 7)
-    assert angles[0] == 0
+    # 51.43° apart, in whole degrees.
+    assert angles == (0.0, 51.0, 103.0, 154.0, 206.0, 257.0, 309.0)
+
+
+@pytest.mark.parametrize("offset_mm", [0, 35, -35])
+@pytest.mark.parametrize("count", [1, 5, 7, 11, 36])
+def test_chosen_angles_are_different_whole_degrees_of_one_turn(offset_mm, count):
+    angles = gantry_angles(ball((offset_mm, 0, 0), 8), BODY, count)
+
+    assert len(set(angles)) == count
+    assert all(angle == int(angle) and 0 <= angle < 360 for angle in angles)

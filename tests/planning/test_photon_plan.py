@@ -166,6 +166,100 @@ def test_goals_of_missing_organs_are_left_out_and_said_so(chest):
     assert "heart" in str(made.notices[1])
 
 
+QUICK = PhotonPlanOptions(dose_grid_mm=6.0, iterations=5, gantry_deg=(60.0, 120.0))
+
+
+def said(made):
+    return " ".join(str(notice) for notice in made.notices)
+
+
+def test_at_18_gy_per_fraction_organs_are_spared_but_not_judged(chest, positions_of):
+    ct, structures, _ = chest
+    options = PrescriptionOptions(dose_gy=54, fractions=3)
+    asked = prescribe(structures, structures, options=options)
+    x, y, z = positions_of(ct.grid)
+    in_the_way = np.linalg.norm([x - 75, y - 2, z], axis=0) < 12
+    heart = Structure.of("Heart", in_the_way, ct.grid)
+
+    made = plan(ct, StructureSet((*structures, heart)), asked, options=QUICK)
+    bare = plan(ct, structures, asked, options=QUICK)
+
+    assert {r.goal.structure for r in made.goals} == {"GTV", "CTV", "PTV"}
+    assert "not applied at 18.0 Gy per fraction" in said(made)
+    assert {"Spinal-Cord", "lungs_minus_gtv", "Heart"} <= {c.structure for c in made.curves}
+    # It lies in the beam at 60°, so only its limit can keep dose from it.
+    assert mean_dose(made.dose, heart) < 0.9 * mean_dose(bare.dose, heart)
+
+
+def test_published_limits_are_not_judged_at_18_gy_even_if_asked(chest):
+    ct, structures, at_2_gy = chest
+    own = Goal(structure="Spinal-Cord", metric=Metric.MAXIMUM_DOSE, at_most=18)
+    asked = replace(at_2_gy, dose_gy=54, fractions=3, goals=(*at_2_gy.goals, own))
+
+    made = plan(ct, structures, asked, options=replace(QUICK, iterations=1))
+
+    judged = [r.goal for r in made.goals if r.goal.structure not in ("GTV", "CTV", "PTV")]
+    assert judged == [own]
+
+
+def test_at_2_gy_per_fraction_a_whole_patient_needs_no_warning(planned):
+    made, _ = planned
+
+    assert len(made.notices) == 1
+    assert {"Spinal-Cord", "lungs_minus_gtv"} <= {r.goal.structure for r in made.goals}
+
+
+def test_a_tumour_in_the_skin_is_not_called_covered(chest, positions_of):
+    ct, structures, _ = chest
+    x, y, z = positions_of(ct.grid)
+    near_skin = np.linalg.norm([x - 118, y, z], axis=0) < 11
+    body = structures["body"]
+    gross = Structure.of("L1", near_skin & body.mask, ct.grid, type=StructureType.LESION)
+    known = StructureSet((*make_targets(body, gross, options=TargetOptions()), body))
+    asked = prescribe(known, known, options=PrescriptionOptions())
+
+    made = plan(ct, known, asked, options=replace(QUICK, iterations=15))
+
+    gtv = next(r for r in made.goals if r.goal.structure == "GTV")
+    assert not gtv.is_met
+    assert gtv.value < 57
+    # The tumour's own voxels outside the PTV, counted by hand.
+    lost_ml = np.count_nonzero(known["GTV"].mask & ~known["PTV"].mask) * 3 * 2.5 * 2.5 / 1000
+    assert lost_ml > 0.4
+    assert f"{lost_ml:.2f} mL of GTV lie outside PTV, in the layer" in said(made)
+    assert "mL of CTV lie outside PTV" in said(made)
+
+
+def test_the_only_lung_is_reported_and_not_judged(chest):
+    ct, structures, _ = chest
+    known = without(structures, "lung_right")
+    asked = prescribe(known, known, options=PrescriptionOptions())
+
+    made = plan(ct, known, asked, options=replace(QUICK, iterations=1))
+
+    mean_gy = {c.structure: c.mean_gy for c in made.curves}
+    assert mean_gy["lung_left"] == pytest.approx(mean_dose(made.dose, known["lung_left"]))
+    assert "lung_left" in made.structures
+    assert not any("lung" in r.goal.structure for r in made.goals)
+    assert "Only the left lung" in said(made)
+
+
+def test_a_patient_cut_off_by_the_image_is_said_with_the_beams_that_enter_there(chest):
+    ct, structures, prescription = chest
+    last = 2 * 55 - 10
+    # The image ends 12.5 mm inside the left skin.
+    grid = replace(ct.grid, shape=(*ct.grid.shape[:2], last))
+    cut_ct = Volume(values=ct.values[..., :last], grid=grid, quantity=ct.quantity)
+    cut = StructureSet(
+        tuple(Structure.of(s.name, s.mask[..., :last], grid, type=s.type) for s in structures)
+    )
+    options = PhotonPlanOptions(dose_grid_mm=6.0, iterations=1, gantry_deg=(0.0, 90.0, 270.0))
+
+    made = plan(cut_ct, cut, prescription, options=options)
+
+    assert "cut off by the edge of the image near PTV. Beams at gantry 90° enter" in said(made)
+
+
 def without(structures, name):
     return StructureSet(tuple(s for s in structures if s.name != name))
 

@@ -4,6 +4,7 @@ import ast
 import re
 import string
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,12 @@ def sentences_of_rules():
         yield from rule["management"].values()
 
 
+def sources_of_goals():
+    """Return where the goals of plans come from, as their data file holds it."""
+    text = (SOURCE / "planning/goals.toml").read_text("utf-8")
+    return re.findall(r'^source = "(.*)"$', text, re.MULTILINE)
+
+
 def sentences_in_code():
     """Return the templates of all results."""
     found = {text for path in SOURCE.rglob("*.py") for text in sentences_of(path)}
@@ -94,7 +101,7 @@ def test_label_has_a_chinese_translation(label):
     assert label in CHINESE.table
 
 
-@pytest.mark.parametrize("sentence", sentences_in_code())
+@pytest.mark.parametrize("sentence", sorted({*sentences_in_code(), *sources_of_goals()}))
 def test_sentence_of_a_result_has_a_chinese_translation(sentence):
     assert sentence in CHINESE.table
 
@@ -207,6 +214,23 @@ def test_sentence_inside_a_sentence_is_translated_too():
 
     assert told.text(sentence) == "a 未使用：为3。"
     assert str(sentence) == "a is not used: It is 3."
+
+
+def test_negative_numbers_in_sentences_have_a_minus_sign():
+    sentence = Text(
+        "{percent:+.1f} % at {mean_hu:.0f} HU by {n}",
+        {"percent": -28.8, "mean_hu": -600.0, "n": -3},
+    )
+
+    assert words("en").text(sentence) == "−28.8 % at −600 HU by −3"
+
+
+def test_very_long_names_are_cut_off():
+    patient = Patient(id="7" * 500, name="Long^" + "name" * 750)
+
+    assert words("en").person(patient) == "Long, " + ("name" * 750)[:113] + "…"
+    assert len(words("zh").person(replace(patient, name=""))) == 120
+    assert len(words("zh").person(replace(patient, name="长" * 3000))) == 120
 
 
 def test_structure_names_read_as_words():

@@ -1,11 +1,15 @@
 """The PDF report, read back with poppler."""
 
+import re
 import subprocess
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import aegle
-from aegle.report import document, pdf
+from aegle.report import document, drawing, pdf
+from aegle.report.blocks import Pictures
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +72,36 @@ def test_chinese_words_can_be_read_and_searched(pages, told):
 
 def test_nothing_known_is_still_a_report(nothing):
     assert pdf.render(document.build(nothing, "zh")).startswith(b"%PDF")
+
+
+def test_no_heading_is_left_alone_at_the_foot_of_a_page(pages):
+    """Whatever is in a chapter, its title is not the last thing above the footer."""
+    titles = ("Find", "Suggestions", "Plan", "Follow-up", "Worklist", "Limits and provenance")
+    for text in pages["en"]:
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        below = [line for line in lines if not line.startswith(("Research software", "Page "))]
+        assert not re.fullmatch(rf"\d\s+({'|'.join(titles)})", below[-1])
+        assert not below[-1].startswith("Visit ") or "·" not in below[-1]
+
+
+def test_a_thousand_slices_do_not_lengthen_the_report(case, pages):
+    slices = tuple((f"ct/{n:04d}.dcm", f"{n:064x}") for n in range(1000))
+    provenance = replace(case.provenance, inputs=slices)
+    report = document._build(replace(case, provenance=provenance), document.words("en"))
+
+    assert pdf.render(report).count(b"/Type /Page\n") <= len(pages["en"]) + 1
+
+
+def test_the_last_row_of_pictures_is_not_alone():
+    picture = drawing.Picture(
+        data=drawing.draw(drawing.Scene(base=np.zeros((4, 4, 3), np.uint8), pixel_mm=(1.0, 1.0)))[
+            0
+        ],
+        media_type="image/jpeg",
+        width=600,
+        height=480,
+        alt="",
+    )
+    rows = {n: len(list(pdf._pictures(Pictures(items=(picture,) * n)))) for n in (1, 3, 5, 7, 10)}
+
+    assert rows == {1: 1, 3: 1, 5: 1, 7: 2, 10: 3}

@@ -98,5 +98,5 @@ def test_goals_are_written_as_physicists_write_them(goal, metric, limit):
 def test_uptake_is_called_suv(case):
     hounsfield, suv = case.findings.visits[0].lesions[0].statistics
 
-    assert statistics_words(hounsfield) == "35 ± 18 HU"
-    assert statistics_words(suv) == "6.54 ± 1.25 SUV"
+    assert statistics_words(hounsfield, words("en")) == "35 ± 18 HU"
+    assert statistics_words(suv, words("en")) == "6.54 ± 1.25 SUV"

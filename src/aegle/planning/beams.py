@@ -93,14 +93,14 @@ def gantry_angles(target: Structure, body: Structure, count: int) -> tuple[float
     from all around, equally spaced from 0°.
 
     Returns:
-        ``count`` angles in [0°, 360°), ascending along the arc.
+        ``count`` angles in whole degrees in [0°, 360°), ascending along the arc.
     """
     offset_mm = target.centroid_mm[0] - body.centroid_mm[0]
     if abs(offset_mm) <= LATERAL_TARGET_MM or count == 1:
-        return tuple(360.0 * n / count for n in range(count))
+        return tuple(float(round(360 * n / count)) for n in range(count))
     middle_deg = 90.0 if offset_mm > 0 else 270.0
     places = np.linspace(-OWN_SIDE_ARC_DEG / 2, OWN_SIDE_ARC_DEG / 2, count)
-    return tuple(round(float(middle_deg + place) % 360.0, 3) for place in places)
+    return tuple(float(round(middle_deg + place) % 360) for place in places)
 
 
 def aim(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from aegle.domain.codes import StructureType
 from aegle.domain.errors import GeometryError, InputError
-from aegle.domain.plan import Beam, Plan, Prescription
+from aegle.domain.plan import Beam, Goal, Plan, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
@@ -31,6 +31,7 @@ from aegle.planning.dose_volume import (
 )
 from aegle.planning.intent import Sampling, objectives
 from aegle.planning.machine import PhotonMachine, machine
+from aegle.planning.notices import cut_off, lying_outside, other_fractions, single_lung
 from aegle.planning.objectives import value
 from aegle.planning.optimise import OptimiserOptions, Optimum, optimise
 from aegle.planning.pencil_beam import (
@@ -43,7 +44,14 @@ from aegle.planning.pencil_beam import (
     threads,
     total,
 )
-from aegle.planning.prescription import PrescriptionOptions, lungs_of, prescribe
+from aegle.planning.prescription import (
+    PrescriptionOptions,
+    is_conventional,
+    lung_alone,
+    lungs_of,
+    prescribe,
+    published_goals,
+)
 from aegle.planning.targets import LUNGS_MINUS_GTV, with_lungs_minus_gtv
 
 __all__ = ["PhotonPlanOptions", "PrescriptionOptions", "plan", "prescribe"]
@@ -122,16 +130,19 @@ def plan(
     """
     ct.require(Quantity.RADIODENSITY)
     target, body = _target_and_body(ct, structures, prescription)
-    known, answerable, notices = _answerable(structures, prescription)
+    withheld = () if is_conventional(prescription) else published_goals(structures)
+    known = _with_derived(structures, (*prescription.goals, *withheld))
+    answerable, notices = _answerable(known, prescription, withheld)
+    spared = replace(answerable, goals=(*answerable.goals, *withheld))
     treated = machine(options.machine)
     opened = _open_beams(target, body, treated, options)
     report = _Report(progress, len(opened) + options.iterations + 1)
     with threads(options.threads):
-        task = _Task(ct, body, known, answerable, options)
+        task = _Task(ct, body, known, spared, options)
         beams, dose, values = _irradiated(task, opened, treated, report)
     scale = _scale(dose, target, prescription) if options.normalise else 1.0
     dose = replace(dose, values=dose.values * np.float32(scale))
-    used = _used(known, answerable)
+    used = _used(known, spared)
     made = Plan(
         prescription=answerable,
         machine=treated.name,
@@ -142,7 +153,13 @@ def plan(
             curve(dose, s, options=CurveOptions()) for s in used if s.type is not _EXTERNAL
         ),
         goals=evaluate(answerable.goals, dose, used),
-        notices=notices,
+        notices=(
+            *notices,
+            *other_fractions(prescription),
+            *lying_outside(known, target, body),
+            *cut_off(body, target, beams, treated.sad_mm),
+            *single_lung(known),
+        ),
         objective_values=values,
     )
     report.finish()
@@ -154,7 +171,7 @@ _EXTERNAL = StructureType.EXTERNAL
 
 @plain(frozen=True, eq=False)
 class _Task:
-    """What is to be irradiated and how."""
+    """What is to be irradiated and how; organs are spared by all goals of the prescription."""
 
     ct: Volume
     body: Structure
@@ -203,17 +220,25 @@ def _target_and_body(
     return target, body
 
 
-def _answerable(
-    structures: StructureSet, prescription: Prescription
-) -> tuple[StructureSet, Prescription, tuple[Text, ...]]:
-    """Derive what goals refer to, and leave out goals of structures that are missing."""
-    asked = {goal.structure for goal in prescription.goals}
+def _with_derived(structures: StructureSet, goals: Sequence[Goal]) -> StructureSet:
+    """Derive what goals refer to."""
+    asked = {goal.structure for goal in goals}
     lungs = lungs_of(structures)
     if LUNGS_MINUS_GTV in asked and LUNGS_MINUS_GTV not in structures and lungs:
         gross = structures.of_type(StructureType.LESION)
-        structures = with_lungs_minus_gtv(structures, lungs, gross)
+        return with_lungs_minus_gtv(structures, lungs, gross)
+    return structures
+
+
+def _answerable(
+    structures: StructureSet, prescription: Prescription, withheld: Sequence[Goal]
+) -> tuple[Prescription, tuple[Text, ...]]:
+    """Leave out goals of structures that are missing, and those that do not hold."""
+    asked = {goal.structure for goal in prescription.goals}
     there = {s.name for s in structures if not s.is_empty}
-    goals = tuple(goal for goal in prescription.goals if goal.structure in there)
+    goals = tuple(
+        goal for goal in prescription.goals if goal.structure in there and goal not in withheld
+    )
     missing = [
         Text("Goals for {structure} were left out: it is not delineated.", {"structure": structure})
         for structure in sorted(asked - there)
@@ -222,7 +247,7 @@ def _answerable(
         "The dose is that of ideal fluence; leaf sequencing is not part of this plan. "
         "For research only."
     )
-    return structures, replace(prescription, goals=goals), (ideal, *missing)
+    return replace(prescription, goals=goals), (ideal, *missing)
 
 
 def _open_beams(
@@ -310,9 +335,12 @@ def _scale(dose: Volume, target: Structure, prescription: Prescription) -> float
 
 
 def _used(structures: StructureSet, prescription: Prescription) -> StructureSet:
-    """Return targets, the body and the organs that goals refer to."""
+    """Return targets, the body, the organs that goals refer to and a lung without the other."""
     kinds = (StructureType.TARGET, StructureType.LESION, _EXTERNAL)
     asked = {goal.structure for goal in prescription.goals}
+    alone = lung_alone(structures)
+    if alone is not None:
+        asked.add(alone.name)
     return StructureSet(
         tuple(s for s in structures if not s.is_empty and (s.type in kinds or s.name in asked))
     )

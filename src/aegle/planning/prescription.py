@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any
@@ -12,7 +13,9 @@ from aegle.domain.codes import StructureType, body_part
 from aegle.domain.plan import Goal, Metric, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.options import option
-from aegle.planning.targets import LUNGS_MINUS_GTV
+from aegle.planning.targets import CTV, GTV, LUNGS_MINUS_GTV
+
+ROUNDING_GY = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +34,11 @@ def prescribe(
 ) -> Prescription:
     """Prescribe a dose with the published goals of those organs that are delineated.
 
+    Limits of organs are published for about 2 Gy per fraction. Where the dose per fraction
+    differs, they are left out.
+
     Args:
-        targets: Must hold the planning target volume.
+        targets: Must hold the planning target volume; ``GTV`` and ``CTV`` get goals if there.
         organs: Delineated organs. Names are matched as Aegle gives them or as they are common
             in structure sets, whatever their case and punctuation.
         options: Dose, fractions and the target's name.
@@ -45,19 +51,39 @@ def prescribe(
         InputError: The target is missing.
     """
     target = targets[options.target].name
-    table = _table()
+    named = {"PTV": target} | {s.name: s.name for s in targets if s.name in (GTV, CTV)}
     scale = options.dose_gy / 100
-    goals = [
-        _goal(target, row, scale if row["metric"] != Metric.VOLUME_AT_DOSE.value else 1.0)
-        for row in table["target"]
-    ]
+    goals = tuple(
+        _goal(named[row["of"]], row, scale if row["metric"] != Metric.VOLUME_AT_DOSE.value else 1.0)
+        for row in _table()["target"]
+        if row["of"] in named
+    )
+    bare = Prescription(
+        target=target, dose_gy=options.dose_gy, fractions=options.fractions, goals=goals
+    )
+    if not is_conventional(bare):
+        return bare
+    return replace(bare, goals=(*goals, *published_goals(organs)))
+
+
+def published_goals(organs: StructureSet) -> tuple[Goal, ...]:
+    """Return the published limits of those organs that are delineated.
+
+    They hold for about 2 Gy per fraction, see :func:`is_conventional`.
+    """
     found = recognised(organs)
     if lungs_of(organs):
         found.setdefault(LUNGS_MINUS_GTV, LUNGS_MINUS_GTV)
-    goals += [_goal(found[r["organ"]], r, 1.0) for r in table["organ"] if r["organ"] in found]
-    return Prescription(
-        target=target, dose_gy=options.dose_gy, fractions=options.fractions, goals=tuple(goals)
+    return tuple(
+        _goal(found[row["organ"]], row, 1.0) for row in _table()["organ"] if row["organ"] in found
     )
+
+
+def is_conventional(prescription: Prescription) -> bool:
+    """Return whether the published limits of organs hold at this dose per fraction."""
+    each_gy = prescription.dose_gy / prescription.fractions
+    valid = _table()["fractionation"]
+    return bool(valid["least_gy"] - ROUNDING_GY <= each_gy <= valid["most_gy"] + ROUNDING_GY)
 
 
 def recognised(organs: StructureSet) -> dict[str, str]:
@@ -82,6 +108,15 @@ def lungs_of(organs: StructureSet) -> tuple[Structure, ...]:
     if "lung_left" in found and "lung_right" in found:
         return organs[found["lung_left"]], organs[found["lung_right"]]
     return ()
+
+
+def lung_alone(organs: StructureSet) -> Structure | None:
+    """Return the lung that is delineated without the other; None if both or none are."""
+    if lungs_of(organs):
+        return None
+    found = recognised(organs)
+    names = [found[side] for side in ("lung_left", "lung_right") if side in found]
+    return organs[names[0]] if names else None
 
 
 def _is_organ(structure: Structure) -> bool:

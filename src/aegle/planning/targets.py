@@ -19,6 +19,8 @@ from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.options import option
 
+GTV, CTV, PTV = "GTV", "CTV", "PTV"
+"""Names of the volumes that :func:`make_targets` makes."""
 LUNGS_MINUS_GTV = "lungs_minus_gtv"
 """Name of the derived organ that lung limits refer to."""
 
@@ -71,7 +73,7 @@ def make_targets(
         raise InputError(f"'{gross.name}' is empty; delineate the tumour before planning.")
     grid = gross.grid
     reach_mm = options.ctv_margin_mm + options.ptv_margin_mm
-    box = _box_around(gross, reach_mm + options.skin_margin_mm)
+    box = box_around(gross, reach_mm + options.skin_margin_mm)
     tumour = gross.mask[box]
     allowed, deep = _allowed(body, gross, box, options.skin_margin_mm)
 
@@ -84,9 +86,9 @@ def make_targets(
         )
     return StructureSet(
         (
-            replace(gross, name="GTV", type=StructureType.LESION),
-            _target("CTV", clinical, grid, box),
-            _target("PTV", planning, grid, box),
+            replace(gross, name=GTV, type=StructureType.LESION),
+            _target(CTV, clinical, grid, box),
+            _target(PTV, planning, grid, box),
         )
     )
 
@@ -118,7 +120,7 @@ def grown(mask: NDArray[np.bool_], grid: Grid, margin_mm: float) -> NDArray[np.b
     return np.asarray(distance_mm <= margin_mm + 1e-6)
 
 
-def _box_around(structure: Structure, margin_mm: float) -> Box:
+def box_around(structure: Structure, margin_mm: float) -> Box:
     """Return the structure's box with a margin, kept on the grid."""
     grid = structure.grid
     sides = [

@@ -18,7 +18,7 @@ class Tone(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Words in a table; a chip if the tone is not plain."""
+    """Words in a table, which may have several lines; a chip if the tone is not plain."""
 
     text: str
     tone: Tone = Tone.PLAIN
@@ -35,6 +35,13 @@ class Table:
     """Columns that hold numbers and are aligned right."""
     widths: tuple[float, ...] = ()
     """Relative widths of the columns on paper; equal if not given."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A long table that opens on a screen when asked, and is left out on paper."""
+
+    table: Table
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class Subheading:
     detail: str = ""
 
 
-Block = Table | Paragraph | Facts | Card | Pictures | Subheading
+Block = Table | Folded | Paragraph | Facts | Card | Pictures | Subheading
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,13 @@
 """The last chapters: who goes first, and what all of it rests on."""
 
+import hashlib
 import json
+from collections.abc import Iterable
+from pathlib import PurePath
 
 from aegle.domain.case import CaseResults
-from aegle.report.blocks import Block, Facts, Paragraph, Section, Table, Tone, plain
-from aegle.report.language import Words, clean
+from aegle.report.blocks import Block, Cell, Facts, Folded, Paragraph, Section, Table, Tone, plain
+from aegle.report.language import Words, clean, shortened
 
 LIMITS = (
     "Structures and lesions are found automatically unless their origin says otherwise; check "
@@ -15,6 +18,11 @@ LIMITS = (
     "and the images do not show is not known here.",
 )
 
+COMBINED = (
+    "Several files of one kind have one combined SHA-256: that of the list which sha256sum writes "
+    "for them in order of name."
+)
+
 
 def worklist(results: CaseResults, words: Words) -> Section:
     """Return the chapter on the order of reading."""
@@ -23,7 +31,7 @@ def worklist(results: CaseResults, words: Words) -> Section:
     rows = tuple(
         plain(
             f"{item.position} ◂" if item.study_uid in own else str(item.position),
-            clean(item.patient_id),
+            shortened(clean(item.patient_id)),
             words.moment(item.time),
             str(item.urgency),
             words.text(item.reason),
@@ -65,7 +73,7 @@ def limits(results: CaseResults, words: Words) -> Section:
                 )
             ),
             _stages(results, words),
-            _inputs(results, words),
+            *_inputs(results, words),
         ),
     )
 
@@ -98,10 +106,42 @@ def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _inputs(results: CaseResults, words: Words) -> Table:
-    return Table(
+def _inputs(results: CaseResults, words: Words) -> tuple[Block, ...]:
+    """Return one digest for each kind of file of a folder, and all of them to unfold."""
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, digest in sorted(results.provenance.inputs):
+        path = PurePath(name)
+        groups.setdefault((str(path.parent), path.suffix), []).append((name, digest))
+    whole = Table(
         caption=words("Inputs"),
         heads=tuple(map(words, ("File", "SHA-256"))),
-        rows=tuple(plain(clean(name), digest) for name, digest in results.provenance.inputs),
+        rows=tuple(_input_row(members, words) for members in groups.values()),
         widths=(3, 4),
     )
+    if all(len(members) == 1 for members in groups.values()):
+        return (whole,)
+    each = Table(
+        caption=words("Every file"),
+        heads=whole.heads,
+        rows=tuple(plain(clean(name), digest) for name, digest in results.provenance.inputs),
+    )
+    return whole, Paragraph(words(COMBINED), Tone.CALM), Folded(each)
+
+
+def _input_row(members: list[tuple[str, str]], words: Words) -> tuple[Cell, ...]:
+    first, last = members[0], members[-1]
+    if len(members) == 1:
+        return plain(clean(first[0]), first[1])
+    told = words(
+        "{count} files: {first} … {last}",
+        count=len(members),
+        first=clean(first[0]),
+        last=clean(last[0]),
+    )
+    return plain(told, combined_digest(members))
+
+
+def combined_digest(members: Iterable[tuple[str, str]]) -> str:
+    """Return the SHA-256 over the lines ``digest``, two spaces, ``name``, in order of name."""
+    lines = (f"{digest}  {name}\n" for name, digest in sorted(members))
+    return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()

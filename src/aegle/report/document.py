@@ -6,7 +6,7 @@ import aegle
 from aegle.domain.case import CaseResults
 from aegle.report import closing, find, follow, suggest, summary, treatment
 from aegle.report.blocks import Document
-from aegle.report.language import Language, Words, clean, words
+from aegle.report.language import Language, Words, clean, shortened, words
 from aegle.report.shades import Palette
 
 _made: WeakKeyDictionary[CaseResults, dict[Language, Document]] = WeakKeyDictionary()
@@ -58,7 +58,7 @@ def _build(results: CaseResults, told: Words) -> Document:
 def _facts(results: CaseResults, told: Words) -> tuple[tuple[str, str], ...]:
     patient = results.examinations.patient
     visits = results.examinations.visits
-    facts = [(told("Patient ID"), clean(patient.id) or "–")]
+    facts = [(told("Patient ID"), shortened(clean(patient.id)) or "–")]
     if patient.birth_date:
         facts.append((told("Born"), f"{patient.birth_date:%Y-%m-%d}"))
     if patient.sex:

@@ -1,13 +1,14 @@
 """The chapter on what was found at each visit."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from aegle.domain.case import CaseResults
 from aegle.domain.codes import StructureType
-from aegle.domain.finding import Findings, Lesion, Statistics
+from aegle.domain.finding import Findings, Lesion, OrganMeasure, Statistics
 from aegle.domain.structure import Structure
 from aegle.domain.study import Examination, Image, Projection
+from aegle.domain.text import Text
 from aegle.domain.volume import Quantity
 from aegle.report.blocks import (
     Block,
@@ -23,7 +24,7 @@ from aegle.report.blocks import (
 from aegle.report.drawing import Picture, Scene, draw
 from aegle.report.language import Words, clean
 from aegle.report.planes import Plane
-from aegle.report.shades import OUTLINE_COLOUR, Palette, plain_grey
+from aegle.report.shades import LUNG, OUTLINE_COLOUR, SOFT_TISSUE, Palette, plain_grey
 from aegle.report.slices import (
     NO_PALETTE,
     Shown,
@@ -34,6 +35,7 @@ from aegle.report.slices import (
     native_view,
     slice_of,
 )
+from aegle.report.tracks import titles
 
 MOST_IMAGES = 6
 """Images of a visit that are pictured; more would bury the reader."""
@@ -41,6 +43,11 @@ MODALITIES = ("CT", "PT", "MR")
 """Order in which images are shown."""
 MOST_CLOSE_UPS = 6
 MOST_LEGEND_ENTRIES = 16
+MASS_MM = 30.0
+"""What is longer than this in lung is a mass, whose inside is shown too.
+
+Source: Hansell et al., Radiology 2008;246:697 (Fleischner Society glossary).
+"""
 SUV_UNIT = Quantity.STANDARDISED_UPTAKE.value
 
 
@@ -102,23 +109,36 @@ def _visit_structures(results: CaseResults, visit: int, image: Image) -> tuple[S
 
 def _visit(results: CaseResults, number: int, words: Words, palette: Palette) -> Iterator[Block]:
     visit = results.examinations.visits[number]
-    findings = findings_of(results, number)
+    findings, named = findings_of(results, number), titles(results, number)
     subjects = [subject_of(results, number, image) for image in visit.images]
     subjects.sort(key=_importance)
     pictured = subjects[:MOST_IMAGES]
     for subject in (s for s in pictured if s.structures or _is_fusable(s, pictured)):
-        yield _delineated(subject, pictured, words, palette)
+        yield _delineated(subject, pictured, words, palette, named)
     others = [s for s in pictured if not s.structures and not _is_fusable(s, pictured)]
     if others or visit.projections:
         yield _plain_pictures(others, visit.projections[:MOST_IMAGES], words)
     left_out = len(subjects) - len(pictured) + max(0, len(visit.projections) - MOST_IMAGES)
     if left_out:
         yield Paragraph(words("Not pictured: {count} more images.", count=left_out), Tone.CALM)
-    yield from _tables(findings, words)
     segmented = results.segmentations.visits
-    notices = segmented[number].notices if number < len(segmented) else ()
-    for notice in (*visit.notices, *notices, *findings.notices):
+    found = segmented[number].notices if number < len(segmented) else ()
+    notices = (*visit.notices, *found, *findings.notices)
+    if findings.lesions:
+        yield _lesion_table(findings.lesions, words, named)
+    elif not says_why_no_lesion(notices):
+        yield Paragraph(words("No lesion was delineated or found at this visit."), Tone.CALM)
+    if findings.organs:
+        yield _organ_table(findings.organs, words)
+    for notice in dict.fromkeys(notices):
         yield Paragraph(words.text(notice), Tone.CALM)
+
+
+def says_why_no_lesion(notices: Iterable[Text]) -> bool:
+    """Return whether notices already tell that there is no lesion, or that none was sought."""
+    told = [notice.template.lower() for notice in notices if "lesion" in notice.template]
+    was_sought = any("were looked for" in t and "not looked for" not in t for t in told)
+    return not was_sought and any("no lesion" in t or "not looked for" in t for t in told)
 
 
 def _importance(subject: Subject) -> tuple[bool, bool, int]:
@@ -148,14 +168,22 @@ def _ct_for(image: Image, others: list[Subject]) -> Subject | None:
 
 
 def _delineated(
-    subject: Subject, others: list[Subject], words: Words, palette: Palette
+    subject: Subject,
+    others: list[Subject],
+    words: Words,
+    palette: Palette,
+    named: Mapping[str, str],
 ) -> Pictures:
     """Picture an image in three planes, its largest lesions close up, and PET on its CT."""
     ct = _ct_for(subject.image, others)
     focus_mm = None if subject.lesions or ct is None else ct.focus_mm
     shown = [(plane, slice_of(subject, plane, palette, focus_mm)) for plane in _planes(subject)]
     items = [_picture(s, subject.image.name, plane, words) for plane, s in shown]
-    items += _close_ups(subject, words, palette)
+    if _has_lung_mass(subject):
+        plane = shown[0][0]
+        inside = slice_of(subject, plane, palette, focus_mm, SOFT_TISSUE)
+        items.insert(1, _picture(inside, subject.image.name, plane, words))
+    items += _close_ups(subject, words, palette, named)
     if ct is not None:
         items += _fusions(subject, ct, words)
     seen = {id(structure): structure for _, s in shown for structure in s.structures}
@@ -166,6 +194,12 @@ def _delineated(
     )
 
 
+def _has_lung_mass(subject: Subject) -> bool:
+    """Return whether a picture in the lung window hides the inside of what is shown."""
+    largest = subject.largest
+    return largest is not None and largest.diameters.longest_mm > MASS_MM and subject.window == LUNG
+
+
 def _planes(subject: Subject) -> list[Plane]:
     native = native_view(subject.image).plane
     if has_thick_slices(subject.image.volume) and not subject.structures:
@@ -173,14 +207,16 @@ def _planes(subject: Subject) -> list[Plane]:
     return [native, *(plane for plane in Plane if plane is not native)]
 
 
-def _close_ups(subject: Subject, words: Words, palette: Palette) -> list[Picture]:
+def _close_ups(
+    subject: Subject, words: Words, palette: Palette, named: Mapping[str, str]
+) -> list[Picture]:
     largest = sorted(subject.lesions, key=lambda i: -i.diameters.longest_mm)[:MOST_CLOSE_UPS]
     return [
         picture_of(
             close_up(subject, lesion, palette),
             caption=words(
                 "{lesion}: {longest} × {perpendicular} mm",
-                lesion=clean(lesion.id),
+                lesion=named.get(lesion.id, clean(lesion.id)),
                 longest=f"{lesion.diameters.longest_mm:.1f}",
                 perpendicular=f"{lesion.diameters.perpendicular_mm:.1f}",
             ),
@@ -200,7 +236,7 @@ def _fusions(subject: Subject, ct: Subject, words: Words) -> list[Picture]:
     focus_mm = subject.focus_mm if subject.lesions else ct.focus_mm
     return [
         picture_of(
-            fused(ct.image, subject.image, plane, focus_mm),
+            fused(ct.image, subject.image, plane, focus_mm, ct.window),
             caption=f"{words('PET on CT')} · {words.name(plane.name.lower())}",
             alt=words(
                 "PET uptake in colour on the {plane} CT slice.",
@@ -270,29 +306,24 @@ def _image_title(image: Image, words: Words) -> str:
     return " · ".join(part for part in parts if part) + f" ({words('slice, row, column')})"
 
 
-def _tables(findings: Findings, words: Words) -> Iterator[Block]:
-    if findings.lesions:
-        yield _lesion_table(findings.lesions, words)
-    else:
-        yield Paragraph(words("No lesion was delineated or found at this visit."), Tone.CALM)
-    if findings.organs:
-        yield Table(
-            caption=words("Organs"),
-            heads=tuple(map(words, ("Organ", "Volume [mL]", "Mean ± SD", "Image"))),
-            rows=tuple(
-                plain(
-                    clean(words.name(organ.name)),
-                    _millilitres(organ.volume_ml),
-                    statistics_words(organ.statistics),
-                    clean(organ.statistics.image),
-                )
-                for organ in findings.organs
-            ),
-            numeric=frozenset({1, 2}),
-        )
+def _organ_table(organs: tuple[OrganMeasure, ...], words: Words) -> Table:
+    return Table(
+        caption=words("Organs"),
+        heads=tuple(map(words, ("Organ", "Volume [mL]", "Mean ± SD", "Image"))),
+        rows=tuple(
+            plain(
+                clean(words.name(organ.name)),
+                _millilitres(organ.volume_ml),
+                statistics_words(organ.statistics, words),
+                clean(organ.statistics.image),
+            )
+            for organ in organs
+        ),
+        numeric=frozenset({1, 2}),
+    )
 
 
-def _lesion_table(lesions: tuple[Lesion, ...], words: Words) -> Table:
+def _lesion_table(lesions: tuple[Lesion, ...], words: Words, named: Mapping[str, str]) -> Table:
     heads = (
         "Lesion",
         "Site",
@@ -307,32 +338,32 @@ def _lesion_table(lesions: tuple[Lesion, ...], words: Words) -> Table:
         heads=tuple(map(words, heads)),
         rows=tuple(
             plain(
-                clean(lesion.id),
+                named.get(lesion.id, clean(lesion.id)),
                 clean(words.name(lesion.site)),
                 words.name(lesion.kind),
                 f"{lesion.diameters.longest_mm:.1f}",
                 f"{lesion.diameters.perpendicular_mm:.1f}",
                 _millilitres(lesion.volume_ml),
-                "; ".join(
-                    f"{clean(s.image)}: {statistics_words(s, has_maximum=True)}"
+                "\n".join(
+                    f"{clean(s.image)}: {statistics_words(s, words, has_maximum=True)}"
                     for s in lesion.statistics
                 ),
             )
             for lesion in lesions
         ),
         numeric=frozenset({3, 4, 5, 6}),
-        widths=(0.8, 1.3, 1.2, 1, 1.2, 1, 2.6),
+        widths=(0.8, 1.2, 1, 0.9, 1.2, 0.9, 3.6),
     )
 
 
-def statistics_words(statistics: Statistics, *, has_maximum: bool = False) -> str:
+def statistics_words(statistics: Statistics, words: Words, *, has_maximum: bool = False) -> str:
     """Return mean and deviation with their unit; SUV is called by its name."""
     is_suv = statistics.unit == SUV_UNIT
     digits, unit = (2, "SUV") if is_suv else (0 if statistics.unit == "HU" else 1, statistics.unit)
     numbers = f"{statistics.mean:.{digits}f} ± {statistics.deviation:.{digits}f}"
     if has_maximum and math.isfinite(statistics.maximum):
         numbers += f" ({statistics.maximum:.{digits}f})"
-    return f"{numbers} {clean(unit)}".replace("-", "−")
+    return f"{numbers} {clean(words.name(unit))}".replace("-", "−")
 
 
 def _millilitres(volume_ml: float) -> str:

@@ -1,5 +1,6 @@
 """The chapter on follow-up: the same lesions at every visit, and how the tumour responds."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from aegle.domain.response import (
     Verdict,
 )
 from aegle.domain.study import Image
+from aegle.domain.volume import Quantity
 from aegle.report.blocks import (
     Block,
     Card,
@@ -29,7 +31,7 @@ from aegle.report.charts import Visit, chart, encoded, plot_trend
 from aegle.report.drawing import Picture
 from aegle.report.find import findings_of, picture_of, subject_of
 from aegle.report.language import Words, clean
-from aegle.report.shades import Palette
+from aegle.report.shades import Palette, Window
 from aegle.report.slices import Place, close_up, empty_close_up
 from aegle.report.treatment import chart_picture
 
@@ -209,14 +211,32 @@ def _pictures_of(
     if not seen:
         return []
     largest_mm = max(lesion.diameters.longest_mm for lesion in seen.values())
-    size_mm = max(60.0, 2.5 * largest_mm)
+    row = _Row(results, words, max(60.0, 2.5 * largest_mm), _window(results, seen))
     pictures = []
     for visit in range(len(results.examinations.visits)):
         if visit in seen:
-            pictures.append(_seen(results, visit, seen[visit], words, palette, size_mm))
+            pictures.append(_seen(row, visit, seen[visit], palette))
         else:
-            pictures += _unseen(results, follow_up, visit, seen, words, size_mm)
+            pictures += _unseen(row, follow_up, visit, seen)
     return pictures
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """What the pictures of one lesion at all visits share."""
+
+    results: CaseResults
+    words: Words
+    size_mm: float
+    window: Window | None
+
+
+def _window(results: CaseResults, seen: dict[int, Lesion]) -> Window | None:
+    """Return the CT window of the first visit that shows a lesion, for all of its pictures."""
+    visit = min(seen)
+    image = results.examinations.visits[visit].image(seen[visit].image)
+    is_ct = image.volume.quantity is Quantity.RADIODENSITY
+    return subject_of(results, visit, image).window if is_ct else None
 
 
 def _lesion(results: CaseResults, visit: int, entry: TimelineEntry) -> Lesion | None:
@@ -224,11 +244,11 @@ def _lesion(results: CaseResults, visit: int, entry: TimelineEntry) -> Lesion | 
     return next((i for i in lesions if i.id == entry.lesion_id), None)
 
 
-def _seen(
-    results: CaseResults, visit: int, lesion: Lesion, words: Words, palette: Palette, size_mm: float
-) -> Picture:
+def _seen(row: _Row, visit: int, lesion: Lesion, palette: Palette) -> Picture:
+    results, words = row.results, row.words
     image = results.examinations.visits[visit].image(lesion.image)
-    shown = close_up(subject_of(results, visit, image), lesion, palette, size_mm=size_mm)
+    subject = subject_of(results, visit, image)
+    shown = close_up(subject, lesion, palette, size_mm=row.size_mm, window=row.window)
     label = visit_label(results, visit, words)
     return picture_of(
         shown,
@@ -242,15 +262,9 @@ def _seen(
     )
 
 
-def _unseen(
-    results: CaseResults,
-    follow_up: FollowUp,
-    visit: int,
-    seen: dict[int, Lesion],
-    words: Words,
-    size_mm: float,
-) -> list[Picture]:
+def _unseen(row: _Row, follow_up: FollowUp, visit: int, seen: dict[int, Lesion]) -> list[Picture]:
     """Picture the place where a lesion is expected at a visit at which it is not there."""
+    results, words = row.results, row.words
     source = min(seen, key=lambda v: (abs(v - visit), v))
     image = _image_like(results, visit, source, seen[source])
     if image is None:
@@ -259,7 +273,7 @@ def _unseen(
     label = visit_label(results, visit, words)
     return [
         picture_of(
-            empty_close_up(image, place_mm, size_mm=size_mm),
+            empty_close_up(image, place_mm, size_mm=row.size_mm, window=row.window),
             caption=f"{label} · {words('not seen here')}",
             alt=words("{visit}: the place where the lesion is not seen.", visit=label),
         )

@@ -26,6 +26,23 @@ _HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+LONGEST_NAME = 120
+
+
+class _Number(float):
+    """A number that is written with a minus sign instead of a hyphen."""
+
+    def __format__(self, specification: str) -> str:
+        return super().__format__(specification).replace("-", "−")
+
+
+class _Whole(int):
+    """A whole number that is written with a minus sign instead of a hyphen."""
+
+    def __format__(self, specification: str) -> str:
+        return super().__format__(specification).replace("-", "−")
+
+
 @dataclass(frozen=True)
 class Words:
     """Translates labels, names and sentences into one language."""
@@ -61,7 +78,9 @@ class Words:
     def _value(self, value: str | int | float | Text) -> str | int | float:
         if isinstance(value, Text):
             return self.text(value)
-        return self.name(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return self.name(value)
+        return _Whole(value) if isinstance(value, int) else _Number(value)
 
     def person(self, patient: Patient) -> str:
         """Return the patient's name; written in Han if the reader reads them and it is known.
@@ -73,10 +92,10 @@ class Words:
         chosen = han if self.language == "zh" and han else groups[0] or han
         parts = [part for part in chosen.split("^") if part]
         if not parts:
-            return clean(patient.id) or self("no name")
+            return shortened(clean(patient.id)) or self("no name")
         if _HAN.search(chosen):
-            return "".join(parts)
-        return f"{parts[0]}, {' '.join(parts[1:])}" if len(parts) > 1 else parts[0]
+            return shortened("".join(parts))
+        return shortened(", ".join([parts[0], " ".join(parts[1:])]) if parts[1:] else parts[0])
 
     def day(self, time: datetime | None) -> str:
         """Return the date as year-month-day, which no reader can mistake."""
@@ -110,6 +129,11 @@ def _table(language: Language) -> Mapping[str, str]:
 def clean(text: str) -> str:
     """Return text without control and direction characters, which could hide what it says."""
     return _CONTROL.sub(" ", text)
+
+
+def shortened(text: str) -> str:
+    """Return text of at most 120 characters, the last of them … if some are left out."""
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 def has_han(text: str) -> bool:

@@ -89,7 +89,7 @@ def styled(text: str, name: str, *, colour: Any = None) -> Paragraph:
 
 def fonted(text: str) -> str:
     """Return text as reportlab markup in which each run has a font with its glyphs."""
-    safe = escape(text)
+    safe = escape(text).replace("\n", "<br/>")
     return _HAN_RUN.sub(lambda run: f'<font name="{HAN}">{run[0]}</font>', safe)
 
 

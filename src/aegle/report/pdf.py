@@ -32,6 +32,7 @@ from aegle.report.blocks import (
     Facts,
     Paragraph,
     Pictures,
+    Section,
     Subheading,
     Table,
     Tile,
@@ -133,22 +134,52 @@ def _story(report: Document) -> Iterator[Flowable]:
     yield Spacer(1, 4 * mm)
     yield styled(report.labels["summary"], "chapter")
     yield _tiles(report.tiles)
+    yield PageBreak()
     for number, section in enumerate(report.sections, start=1):
-        yield PageBreak() if number == 1 else CondPageBreak(70 * mm)
-        yield Spacer(1, 6 * mm)
-        yield styled(f"{number}  {section.title}", "chapter")
-        if section.lead:
-            yield styled(section.lead, "soft")
-        for block in section.blocks:
-            yield from _flowables(block)
+        yield from _chapter(section, number)
 
 
-def _flowables(block: Block) -> Iterator[Flowable]:
+def _chapter(section: Section, number: int) -> Iterator[Flowable]:
+    """Give the parts of a chapter; a heading stays with what follows it."""
+    headings: list[Flowable] = [Spacer(1, 6 * mm), styled(f"{number}  {section.title}", "chapter")]
+    if section.lead:
+        headings.append(styled(section.lead, "soft"))
+    for block in section.blocks:
+        if isinstance(block, Subheading):
+            headings += _subheading(block)
+            continue
+        first, *others = _flowables(block) or [Spacer(1, 0)]
+        yield from _kept(headings, first)
+        yield from others
+        headings = []
+    yield from headings
+
+
+def _subheading(block: Subheading) -> list[Flowable]:
+    text = " · ".join(p for p in (block.text, block.detail) if p)
+    return [Spacer(1, 3 * mm), styled(text, "heading")]
+
+
+def _kept(headings: list[Flowable], first: Flowable) -> Iterator[Flowable]:
+    """Give headings and what follows on one page; of a long table, its beginning."""
+    if not headings:
+        yield first
+    elif isinstance(first, _Sequence):
+        yield CondPageBreak(80 * mm)
+        yield from (*headings, first)
+    else:
+        content = first._content if isinstance(first, KeepTogether) else [first]
+        yield KeepTogether([*headings, *content])
+
+
+def _flowables(block: Block) -> list[Flowable]:
+    """Return a block as it is laid on paper, and the room below it."""
+    shown = list(_shown(block))
+    return [*shown, Spacer(1, 2.5 * mm)] if shown else []
+
+
+def _shown(block: Block) -> Iterator[Flowable]:
     match block:
-        case Subheading():
-            yield CondPageBreak(50 * mm)
-            yield Spacer(1, 3 * mm)
-            yield styled(" · ".join(p for p in (block.text, block.detail) if p), "heading")
         case Paragraph():
             tone = block.tone.value
             yield styled(block.text, "body") if tone == "plain" else _boxed(block.text, tone)
@@ -160,7 +191,6 @@ def _flowables(block: Block) -> Iterator[Flowable]:
             yield _table(block)
         case Pictures():
             yield from _pictures(block)
-    yield Spacer(1, 2.5 * mm)
 
 
 def _tiles(tiles: tuple[Tile, ...]) -> Flowable:
@@ -273,13 +303,15 @@ class _Sequence(KeepTogether):  # type: ignore[misc]
 
 def _pictures(block: Pictures) -> Iterator[Flowable]:
     per_row = 1 if block.is_wide else 2 if len(block.items) == 4 else PICTURES_PER_ROW
-    rows = [block.items[i : i + per_row] for i in range(0, len(block.items), per_row)]
+    items = block.items
+    rows = [_picture_row(items[i : i + per_row], per_row) for i in range(0, len(items), per_row)]
     title = [styled(block.title, "strong")] if block.title else []
-    for number, row in enumerate(rows):
-        pictures = _picture_row(row, per_row)
-        last = number == len(rows) - 1
-        legend = [_legend(block)] if block.legend and last else []
-        yield KeepTogether([*(title if number == 0 else []), pictures, *legend])
+    legend = [_legend(block)] if block.legend else []
+    # The last row is never alone on a page.
+    *before, last = [*([row] for row in rows[:-2]), rows[-2:]]
+    for number, row in enumerate(before):
+        yield KeepTogether([*(title if number == 0 else []), *row])
+    yield KeepTogether([*([] if before else title), *last, *legend])
 
 
 def _picture_row(row: tuple[Picture, ...], per_row: int) -> Flowable:

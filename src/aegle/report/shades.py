@@ -56,12 +56,14 @@ class Window:
         return np.repeat(level[..., None], 3, axis=-1)
 
 
+LEAST_LUNG = 0.2
+"""The lung window is used from this share of lung around the place of interest on."""
 LUNG = Window(-1350, 150, "HU")
 SOFT_TISSUE = Window(-160, 240, "HU")
 
 
 def window_of(volume: Volume, around: NDArray[np.float32]) -> Window:
-    """Choose a window for a volume by what is seen around the place of interest.
+    """Choose a window for a volume by what lies around the place of interest.
 
     Args:
         volume: The image.
@@ -70,7 +72,7 @@ def window_of(volume: Volume, around: NDArray[np.float32]) -> Window:
     if volume.quantity is Quantity.RADIODENSITY:
         # Lung holds mostly air: between -950 HU (outside air lies below) and -500 HU.
         lung = np.mean((around > -950) & (around < -500)) if around.size else 0.0
-        return LUNG if lung > 0.2 else SOFT_TISSUE
+        return LUNG if lung > LEAST_LUNG else SOFT_TISSUE
     if volume.quantity is Quantity.STANDARDISED_UPTAKE:
         peak = float(np.nanpercentile(volume.values, 99.9))
         return Window(0, float(np.clip(np.ceil(peak), 5, 15)), "SUV", is_inverted=True)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aegle.domain.codes import StructureType
 from aegle.domain.finding import Lesion
@@ -18,6 +20,8 @@ MOST_OUTLINES = 24
 CLOSE_UP_MM = 50.0
 """Smallest part of a slice that a close-up shows."""
 MARGIN_MM = 12.0
+NEARBY_MM = 20.0
+"""How far around the place of interest is looked for lung when a window is chosen."""
 Place = tuple[float, float, float]
 
 
@@ -46,6 +50,35 @@ class Subject:
         x, y, z = self.image.volume.grid.centre_mm
         return float(x), float(y), float(z)
 
+    @cached_property
+    def window(self) -> Window:
+        """The window of all pictures of this image.
+
+        A CT has the lung window if more than a fifth of what lies within 20 mm of its largest
+        lesion is lung, else the soft-tissue window; so a lesion in or beside lung is seen
+        against lung, and one among soft tissue against soft tissue. Without a lesion the
+        neighbourhood of :attr:`focus_mm` decides. Outside the body there is no lung.
+        """
+        return window_of(self.image.volume, self._nearby())
+
+    def _nearby(self) -> NDArray[np.float32]:
+        """Return the values within 20 mm of the largest lesion, but not in it."""
+        volume, lesion = self.image.volume, self.largest
+        wide = np.ceil(NEARBY_MM / np.asarray(volume.grid.spacing_mm)).astype(int)
+        if lesion is None or lesion.structure.is_empty:
+            first = last = volume.grid.to_indices(np.asarray(self.focus_mm)).round().astype(int)
+        else:
+            first = np.asarray(lesion.structure.start)
+            last = first + lesion.structure.box.shape - 1
+        parts = zip(np.maximum(first - wide, 0), np.maximum(last + wide + 1, 0), strict=True)
+        part = tuple(slice(int(a), int(b)) for a, b in parts)
+        asked = np.ones(volume.values[part].shape, dtype=np.bool_)
+        for body in (s for s in self.structures if s.type is StructureType.EXTERNAL):
+            asked &= body.mask[part]
+        if lesion is not None:
+            asked &= ~lesion.structure.mask[part]
+        return volume.values[part][asked]
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Shown:
@@ -57,14 +90,25 @@ class Shown:
 
 
 def slice_of(
-    subject: Subject, plane: Plane, palette: Palette, focus_mm: Place | None = None
+    subject: Subject,
+    plane: Plane,
+    palette: Palette,
+    focus_mm: Place | None = None,
+    window: Window | None = None,
 ) -> Shown:
-    """Return the slice of an image through a place, with contours and diameters."""
+    """Return the slice of an image through a place, with contours and diameters.
+
+    Args:
+        subject: The image and what lies on it.
+        plane: The plane of the slice.
+        palette: Colours of the structures.
+        focus_mm: LPS position the slice goes through; the subject's focus if None [mm].
+        window: Grey scale; the image's own if None.
+    """
     view = View(subject.image.volume.grid, plane)
     index = _index(view, subject, focus_mm)
     values = view.cut(subject.image.volume.values, index)
-    place = view.to_picture(np.asarray(focus_mm or subject.focus_mm))
-    window = window_of(subject.image.volume, _around(values, view, place, 60.0))
+    window = window or subject.window
     outlined = _outlined(view, index, subject.structures, palette)
     scene = Scene(
         base=window.grey(values),
@@ -80,12 +124,18 @@ def slice_of(
 
 
 def close_up(
-    subject: Subject, lesion: Lesion, palette: Palette, *, size_mm: float | None = None
+    subject: Subject,
+    lesion: Lesion,
+    palette: Palette,
+    *,
+    size_mm: float | None = None,
+    window: Window | None = None,
 ) -> Shown:
     """Return the slice on which a lesion was measured, cut out around it."""
     alone = replace(subject, lesions=(lesion,))
     view = native_view(subject.image)
-    shown = slice_of(alone, view.plane, palette, lesion.structure.centroid_mm)
+    place_mm = lesion.structure.centroid_mm
+    shown = slice_of(alone, view.plane, palette, place_mm, window or subject.window)
     middle = view.to_picture(np.asarray(lesion.diameters.longest_ends_mm).mean(axis=0))
     scene = replace(
         shown.scene,
@@ -102,23 +152,27 @@ def _close_up_mm(view: View, lesion: Lesion) -> float:
     return float(min(max(CLOSE_UP_MM, 2.4 * lesion.diameters.longest_mm), whole_mm))
 
 
-def empty_close_up(image: Image, place_mm: Place, *, size_mm: float) -> Shown:
+def empty_close_up(
+    image: Image, place_mm: Place, *, size_mm: float, window: Window | None = None
+) -> Shown:
     """Return the part of a slice where a lesion is expected but not seen."""
     view = native_view(image)
-    palette_free = slice_of(Subject(image=image), view.plane, NO_PALETTE, place_mm)
+    palette_free = slice_of(Subject(image=image), view.plane, NO_PALETTE, place_mm, window)
     middle = view.to_picture(np.asarray(place_mm))
     scene = replace(palette_free.scene, frame=frame_around(middle, size_mm))
     return replace(palette_free, scene=scene)
 
 
-def fused(ct: Image, pet: Image, plane: Plane, place_mm: Place) -> Shown:
-    """Return PET as colour on the CT slice through a place."""
-    shown = slice_of(Subject(image=ct), plane, NO_PALETTE, place_mm)
+def fused(
+    ct: Image, pet: Image, plane: Plane, place_mm: Place, window: Window | None = None
+) -> Shown:
+    """Return PET as colour on the CT slice through a place, the CT in a given window."""
+    shown = slice_of(Subject(image=ct), plane, NO_PALETTE, place_mm, window)
     view = View(ct.volume.grid, plane)
     uptake = resampled(view, view.index_at(place_mm), pet.volume)
-    window = window_of(pet.volume, uptake)
-    scene = replace(shown.scene, base=glow(shown.scene.base, uptake, window))
-    return Shown(scene=scene, window=window)
+    colours = window_of(pet.volume, uptake)
+    scene = replace(shown.scene, base=glow(shown.scene.base, uptake, colours))
+    return Shown(scene=scene, window=colours)
 
 
 def native_view(image: Image) -> View:
@@ -150,14 +204,6 @@ def _index(view: View, subject: Subject, focus_mm: Place | None) -> int:
 
 def _centre(lesion: Lesion) -> Place:
     return lesion.structure.centroid_mm
-
-
-def _around(values: np.ndarray, view: View, place: np.ndarray, size_mm: float) -> np.ndarray:
-    column, row = (np.asarray(place) / view.pixel_mm[::-1]).round().astype(int)
-    down, right = (max(2, int(size_mm / 2 / step)) for step in view.pixel_mm)
-    rows = slice(max(0, row - down), max(0, row + down))
-    columns = slice(max(0, column - right), max(0, column + right))
-    return values[rows, columns]
 
 
 def _outlined(

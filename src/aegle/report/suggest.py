@@ -7,6 +7,7 @@ from aegle.domain.finding import Suggestion
 from aegle.report.blocks import Block, Card, Cell, Paragraph, Section, Tone
 from aegle.report.find import visit_heading
 from aegle.report.language import Words, clean
+from aegle.report.tracks import title
 
 REVIEW = "REVIEW"
 
@@ -20,7 +21,7 @@ def section(results: CaseResults, words: Words) -> Section:
         if not suggestions:
             blocks.append(Paragraph(words("No rule was asked at this visit."), Tone.CALM))
         for suggestion in suggestions:
-            blocks += _blocks(suggestion, words)
+            blocks.append(_card(suggestion, title(results, number, suggestion.subject), words))
     return Section(
         anchor="suggest",
         title=words("Suggestions"),
@@ -72,9 +73,8 @@ def _rank(category: str) -> tuple[float, str]:
     return (float(found[1]), found[2]) if found else (0.0, category)
 
 
-def _blocks(suggestion: Suggestion, words: Words) -> list[Block]:
-    subject = suggestion.subject
-    told = words("examination") if subject == "examination" else clean(subject)
+def _card(suggestion: Suggestion, subject: str, words: Words) -> Card:
+    told = words("examination") if suggestion.subject == "examination" else subject
     rows = [(words("Reason"), words.text(suggestion.reason))]
     if suggestion.row is not None:
         rows.append((words("Row of the rule"), words.text(suggestion.row)))
@@ -82,10 +82,8 @@ def _blocks(suggestion: Suggestion, words: Words) -> list[Block]:
         rows.append((words("Next step"), words.text(suggestion.next_step)))
     if suggestion.citation:
         rows.append((words("Source"), clean(suggestion.citation)))
-    return [
-        Card(
-            title=f"{clean(words.name(suggestion.rule))} · {told}",
-            chip=Cell(text=category_words(suggestion, words), tone=tone_of(suggestion)),
-            facts=tuple(rows),
-        )
-    ]
+    return Card(
+        title=f"{clean(words.name(suggestion.rule))} · {told}",
+        chip=Cell(text=category_words(suggestion, words), tone=tone_of(suggestion)),
+        facts=tuple(rows),
+    )

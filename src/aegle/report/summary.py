@@ -1,11 +1,13 @@
 """The answers a reader wants first, on one screen."""
 
 from aegle.domain.case import CaseResults
+from aegle.domain.plan import Plan
 from aegle.report.blocks import Tile, Tone
 from aegle.report.find import findings_of
 from aegle.report.follow import RESPONSE_TONES, response_words, visit_label
 from aegle.report.language import Words, clean
 from aegle.report.suggest import category_words, tone_of, worst
+from aegle.report.treatment import warnings_of
 
 
 def tiles(results: CaseResults, words: Words) -> tuple[Tile, ...]:
@@ -75,7 +77,6 @@ def _plan(results: CaseResults, words: Words) -> Tile:
         return Tile(
             title=title, value=words("none"), details=(reason,) if reason else (), anchor="plan"
         )
-    met, asked = sum(goal.is_met for goal in plan.goals), len(plan.goals)
     dose = words(
         "{dose} Gy in {fractions} fractions to {target}",
         dose=f"{plan.prescription.dose_gy:g}",
@@ -86,26 +87,38 @@ def _plan(results: CaseResults, words: Words) -> Tile:
     missed = words("Not met: {names}", names=", ".join(dict.fromkeys(failed)))
     return Tile(
         title=title,
-        value=words("{met} of {asked} goals met", met=met, asked=asked),
+        value=_goals_words(plan, words),
         details=(dose, missed) if failed else (dose,),
-        tone=Tone.GOOD if met == asked else Tone.WARN,
+        tone=Tone.WARN if failed or warnings_of(plan) or not plan.goals else Tone.GOOD,
         anchor="plan",
+    )
+
+
+def _goals_words(plan: Plan, words: Words) -> str:
+    met, asked = sum(goal.is_met for goal in plan.goals), len(plan.goals)
+    warnings = len(warnings_of(plan))
+    if warnings == 0:
+        return words("{met} of {asked} goals met", met=met, asked=asked)
+    if warnings == 1:
+        return words("{met} of {asked} goals met, 1 warning", met=met, asked=asked)
+    return words(
+        "{met} of {asked} goals met, {count} warnings", met=met, asked=asked, count=warnings
     )
 
 
 def _position(results: CaseResults, words: Words) -> Tile:
     title = words("Place in the reading order")
-    own = {visit.study_uid for visit in results.examinations.visits}
-    items = [item for item in results.worklist.items if item.study_uid in own]
+    visits = {visit.study_uid: n for n, visit in enumerate(results.examinations.visits)}
+    items = [item for item in results.worklist.items if item.study_uid in visits]
     if not items:
         return Tile(title=title, value=words("none"), anchor="worklist")
-    first = min(items, key=lambda item: item.position)
+    latest = max(items, key=lambda item: visits[item.study_uid])
     return Tile(
         title=title,
         value=words(
-            "{position} of {count}", position=first.position, count=len(results.worklist.items)
+            "{position} of {count}", position=latest.position, count=len(results.worklist.items)
         ),
-        details=(words.day(first.time), words.text(first.reason)),
+        details=(words.day(latest.time), words.text(latest.reason)),
         anchor="worklist",
     )
 

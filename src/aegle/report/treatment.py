@@ -6,8 +6,9 @@ import numpy as np
 
 from aegle.domain.case import CaseResults
 from aegle.domain.codes import StructureType
-from aegle.domain.plan import Beam, Goal, GoalResult, Metric, Plan
+from aegle.domain.plan import Beam, DoseVolumeCurve, Goal, GoalResult, Metric, Plan
 from aegle.domain.structure import Structure
+from aegle.domain.text import Text
 from aegle.report.blocks import (
     Block,
     Cell,
@@ -22,12 +23,19 @@ from aegle.report.blocks import (
 )
 from aegle.report.charts import CHART_PIXELS, chart, encoded, plot_dose_volume
 from aegle.report.drawing import Isolines, Picture, Scene, Segment
-from aegle.report.find import legend_of, picture_of
+from aegle.report.find import legend_of, picture_of, subject_of
 from aegle.report.language import Words, clean
 from aegle.report.planes import Plane, View, resampled
 from aegle.report.shades import ISODOSE_COLOURS, ISODOSE_PERCENT, Palette, wash
 from aegle.report.slices import Shown, Subject, slice_of
 
+ROUTINE = ("The dose is that of ideal fluence",)
+"""How notices start that hold for every plan and warn of nothing in this one."""
+TARGET_VOLUMES_PERCENT = (98.0, 95.0, 2.0)
+"""Near-minimum, coverage and near-maximum dose of a target.
+
+Source: ICRU Report 83, section 3.7 (dose-volume reporting).
+"""
 LOWEST_WASH = 0.1
 """Dose below this part of the prescription is not coloured."""
 
@@ -54,13 +62,23 @@ def section(results: CaseResults, words: Words, palette: Palette) -> Section:
 def _plan(results: CaseResults, plan: Plan, words: Words, palette: Palette) -> list[Block]:
     return [
         _facts(results, plan, words),
+        *(Paragraph(words.text(notice), Tone.WARN) for notice in warnings_of(plan)),
+        *(Paragraph(words.text(n), Tone.CALM) for n in plan.notices if _is_routine(n)),
         _dose_pictures(results, plan, words, palette),
         _dose_volume(plan, words),
         _goal_table(plan, words),
         _curve_table(plan, words),
         _beam_table(plan, words),
-        *(Paragraph(words.text(notice), Tone.CALM) for notice in plan.notices),
     ]
+
+
+def warnings_of(plan: Plan) -> tuple[Text, ...]:
+    """Return the notices of a plan that a reader must weigh."""
+    return tuple(notice for notice in plan.notices if not _is_routine(notice))
+
+
+def _is_routine(notice: Text) -> bool:
+    return notice.template.startswith(ROUTINE)
 
 
 def _facts(results: CaseResults, plan: Plan, words: Words) -> Facts:
@@ -127,7 +145,8 @@ def dose_slice(results: CaseResults, plan: Plan, plane: Plane, palette: Palette)
         s for s in plan.structures if s.grid.is_same_as(image.volume.grid) and _is_shown(s, plan)
     )
     focus_mm = _focus_mm(plan, same_grid)
-    shown = slice_of(Subject(image=image, structures=same_grid), plane, palette, focus_mm)
+    window = subject_of(results, results.planning.visit, image).window
+    shown = slice_of(Subject(image=image, structures=same_grid), plane, palette, focus_mm, window)
     view = View(image.volume.grid, plane)
     dose = np.nan_to_num(resampled(view, view.index_at(focus_mm), plan.dose))
     share = (dose / (1.05 * plan.prescription.dose_gy)).astype(np.float32)
@@ -255,24 +274,69 @@ def _goal_row(result: GoalResult, words: Words) -> tuple[Cell, ...]:
             f"{result.value:.1f} {unit}",
         ),
         verdict,
-        *plain(clean(goal.source)),
+        *plain(clean(words.name(goal.source))),
     )
+
+
+def dose_at_volume(curve: DoseVolumeCurve, percent: float) -> float:
+    """Return the highest dose that at least a part of a structure receives [Gy].
+
+    The curve is taken as straight between its doses.
+
+    Args:
+        curve: Cumulative curve, falling with dose.
+        percent: The part [%].
+    """
+    enough = np.flatnonzero(curve.volume_percent >= percent)
+    if enough.size == 0:
+        return math.nan
+    last = int(enough[-1])
+    if last + 1 == curve.dose_gy.size:
+        return float(curve.dose_gy[last])
+    over, under = curve.volume_percent[last : last + 2]
+    low_gy, high_gy = curve.dose_gy[last : last + 2]
+    return float(low_gy + (high_gy - low_gy) * (over - percent) / (over - under))
 
 
 def _curve_table(plan: Plan, words: Words) -> Table:
+    volumes = [f"D{percent:g}% [Gy]" for percent in TARGET_VOLUMES_PERCENT]
     return Table(
         caption=words("Dose to structures"),
-        heads=tuple(map(words, ("Structure", "Volume [mL]", "Mean dose [Gy]"))),
-        rows=tuple(
-            plain(
-                clean(words.name(curve.structure)),
-                f"{curve.volume_ml:.1f}",
-                f"{curve.mean_gy:.2f}",
-            )
-            for curve in plan.curves
-        ),
-        numeric=frozenset({1, 2}),
+        heads=(*map(words, ("Structure", "Volume [mL]", "Mean dose [Gy]")), *volumes),
+        rows=tuple(_curve_row(curve, plan, words) for curve in plan.curves),
+        numeric=frozenset({1, 2, 3, 4, 5}),
+        widths=(1.8, 1, 1.2, 1, 1, 1),
     )
+
+
+def _curve_row(curve: DoseVolumeCurve, plan: Plan, words: Words) -> tuple[Cell, ...]:
+    kinds = (StructureType.TARGET, StructureType.LESION)
+    targets = {s.name for s in plan.structures if s.type in kinds}
+    is_target = curve.structure in {plan.prescription.target, *targets}
+    doses_gy = [_dose_gy(plan, curve, percent) for percent in TARGET_VOLUMES_PERCENT]
+    return plain(
+        clean(words.name(curve.structure)),
+        f"{curve.volume_ml:.1f}",
+        f"{curve.mean_gy:.2f}",
+        *(f"{dose:.1f}" if is_target and math.isfinite(dose) else "–" for dose in doses_gy),
+    )
+
+
+def _dose_gy(plan: Plan, curve: DoseVolumeCurve, percent: float) -> float:
+    """Return D_v from all voxels if a goal asked for it, else from the curve [Gy]."""
+    exact = (
+        result.value
+        for result in plan.goals
+        if result.goal.structure == curve.structure
+        and result.goal.metric is Metric.DOSE_AT_VOLUME
+        and result.goal.at == percent
+    )
+    return next(exact, dose_at_volume(curve, percent))
+
+
+def angle_words(degrees: float) -> str:
+    """Return an angle with at most one decimal."""
+    return f"{degrees:.1f}".removesuffix(".0").replace("-", "−")
 
 
 def _beam_table(plan: Plan, words: Words) -> Table:
@@ -290,8 +354,8 @@ def _beam_table(plan: Plan, words: Words) -> Table:
         rows=tuple(
             plain(
                 str(number),
-                f"{beam.gantry_deg:g}",
-                f"{beam.couch_deg:g}",
+                angle_words(beam.gantry_deg),
+                angle_words(beam.couch_deg),
                 ", ".join(f"{x:.1f}" for x in beam.isocentre_mm).replace("-", "−"),
                 str(len(beam.weights)),
                 f"{float(beam.weights.mean()) / plan.prescription.fractions:.2f}",
