@@ -1,11 +1,14 @@
 """The command explains itself, speaks JSON, and answers mistakes with words and a status."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 import aegle
-from aegle import cli
+from aegle import api, cli
+from aegle.workflow.options import describe
 
 COMMANDS = ("demo", "run", "options", "doctor")
 
@@ -30,7 +33,8 @@ def test_help_says_that_it_is_for_research(capsys):
         (["run", "--out", "case"], "Missing argument"),
         (["run", "scan.dcm"], "Missing option"),
         (["run", "scan.dcm", "--out", "case", "--language", "fr"], "Invalid value"),
-        (["run", "scan.dcm", "--out", "case", "--set", "photons.beams=x"], "Unknown option"),
+        (["run", "scan.dcm", "--out", "case", "--set", "photons.beamz=x"], "Unknown option"),
+        (["run", "scan.dcm", "--out", "case", "--options", "none.toml"], "none.toml: cannot be"),
         (["demo", "--now", "yesterday"], "Invalid value"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -76,3 +80,49 @@ def test_options_are_listed_with_meaning_and_default(capsys):
     rows = {f"{r['section']}.{r['option']}": r for r in json.loads(capsys.readouterr().out)}
     assert rows["prescription.dose_gy"]["default"] == 60
     assert rows["recist.progression_increase_mm"]["unit"] == "mm"
+
+
+def test_options_are_listed_with_their_whole_names(capsys):
+    assert cli.main(["options"]) == 0
+
+    shown = capsys.readouterr().out.split()
+    assert {f"{r['section']}.{r['option']}" for r in describe()} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "words"),
+    [
+        (KeyboardInterrupt(), "stopped; the same command goes on where this one was"),
+        (OSError(28, "No space left on device", "case/x.npy"), "case/x.npy: No space left"),
+    ],
+    ids=["interrupt", "full disk"],
+)
+def test_a_run_that_is_stopped_ends_with_1_and_words(stopped_by, words, capsys, monkeypatch):
+    def stop(*_given, **_named):
+        raise stopped_by
+
+    monkeypatch.setattr(api, "run", stop)
+
+    assert cli.main(["run", "scan.dcm", "--out", "case"]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys, monkeypatch):
+    (tmp_path / "ct.nii").write_bytes(b"")
+    place = "/proc/no-such-place"
+
+    assert cli.main(["run", str(tmp_path), "--out", place]) == 2
+    assert f"{place} cannot be used for the case" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["foo.bar=1", "images.tilt=upright"])
+def test_wrong_settings_are_told_before_heavy_modules_are_imported(setting):
+    code = (
+        "import sys; from aegle import cli; "
+        f"assert cli.main(['run', 'x', '--out', 'y', '--set', '{setting}']) == 2; "
+        "print(sorted({'torch', 'matplotlib', 'highdicom', 'SimpleITK'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -258,8 +258,61 @@ class TestLabels:
             ("mask.png", False),
         ],
     )
-    def test_only_the_name_decides_what_is_taken_for_labels(self, tmp_path, name, expected):
+    def test_a_word_of_the_name_decides_what_is_taken_for_labels(self, tmp_path, name, expected):
         assert image_files.is_labels(tmp_path / name) is expected
+
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            (np.arange(64), True),
+            (np.arange(65), False),
+            (np.arange(64) / 2, False),
+            (np.arange(64) - 1, False),
+        ],
+        ids=["64 values", "65 values", "fractions", "negative"],
+    )
+    @pytest.mark.parametrize(
+        "name", ["brainmask.nii", "lesion_change_gt.nii.gz", "GTV1.nrrd", "roi.mha", "Tumours.nii"]
+    )
+    def test_a_hint_in_the_name_counts_with_few_whole_values(self, save, name, values, expected):
+        path = save(values.astype(np.float32).reshape(1, 1, -1), name)
+
+        assert image_files.is_labels(path) is expected
+
+    @pytest.mark.parametrize("name", ["weights.nii", "ct.nii.gz", "mastoid.nii", "tumourless.nii"])
+    def test_other_names_are_images_whatever_they_hold(self, save, name):
+        assert not image_files.is_labels(save(np.eye(3, dtype=np.uint8)[None], name))
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [("GTV_Mass", "LESION"), ("lesion_change_gt", "LESION"), ("brainmask", "ORGAN")],
+    )
+    def test_a_single_label_is_called_as_its_file(self, save, name, kind):
+        (structure,) = image_files.read_labels(
+            save(np.eye(3, dtype=np.uint8)[None], f"{name}.nii.gz")
+        )
+
+        assert (structure.name, structure.type.name) == (name, kind)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["ct.nii", "ct.nii.gz", "ct.nrrd", "ct.mha"])
+def test_values_that_are_no_numbers_are_refused(save, name, kind, value):
+    values = RAMP.astype(kind)
+    values[1, 2, 3] = value
+
+    with pytest.raises(FileError, match=rf"{name}: 1 of its values"):
+        image_files.read(save(values, name))
+
+
+def test_labels_that_are_no_numbers_are_refused(tmp_path):
+    values = np.ones((2, 3, 4), np.float32)
+    values[0, 0, 1] = np.nan
+    (tmp_path / "mask.nii").write_bytes(nifti(values, np.eye(4), kind=16))
+
+    with pytest.raises(FileError, match="1 of its values"):
+        image_files.read_labels(tmp_path / "mask.nii")
 
 
 def test_the_given_ct_with_labels_is_read(shared_data):

@@ -8,20 +8,19 @@ results.findings.visits[0].lesions[0].diameters.longest_mm
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aegle.domain.case import CaseResults
 from aegle.domain.errors import OptionError
-from aegle.phantoms.thorax import ThoraxOptions
-from aegle.report.language import Language
-from aegle.workflow import demo as made_patient
-from aegle.workflow import doctor as checks
-from aegle.workflow import journey
-from aegle.workflow.demo import Demo
-from aegle.workflow.options import CaseOptions, describe, read_options
-from aegle.workflow.pipeline import Announce, unannounced
-from aegle.workflow.summary import summary
+from aegle.workflow.options import CaseOptions, describe, options_of, read_options
+
+if TYPE_CHECKING:
+    from aegle.domain.case import CaseResults
+    from aegle.phantoms.thorax import ThoraxOptions
+    from aegle.report.language import Language
+    from aegle.workflow.demo import Demo
+    from aegle.workflow.pipeline import Announce
 
 __all__ = [
     "CaseOptions",
@@ -35,69 +34,133 @@ __all__ = [
     "summary",
 ]
 
+_LATER = {"Demo": "aegle.workflow.demo", "ThoraxOptions": "aegle.phantoms.thorax"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs the whole program only when it is asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'aegle.api' has no attribute '{name}'")
+    return getattr(import_module(_LATER[name]), name)
+
 
 def run(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     out: str | Path,
     *,
-    options: CaseOptions | None = None,
-    language: Language = "en",
-    now: datetime | None = None,
-    announce: Announce = unannounced,
-) -> CaseResults:
+    options: CaseOptions | Mapping[str, Any] | None = None,
+    language: "Language" = "en",
+    now: datetime | str | None = None,
+    announce: "Announce | None" = None,
+) -> "CaseResults":
     """Take one patient's files through every stage that they allow, and write the report.
 
     Args:
-        paths: DICOM files, folders or zips; NIfTI, NRRD, MetaImage, PNG or JPEG files.
+        paths: DICOM files, folders or zips; NIfTI, NRRD, MetaImage, PNG or JPEG files. One, or
+            several.
         out: Folder of the case; made, or gone on with if it holds the same patient's case.
-        options: How each stage is set.
+        options: How each stage is set; ``{"photons": {"beamlet_mm": 7}}`` will do.
         language: Language of the report, ``en`` or ``zh``.
-        now: Time stamp on everything written; the present by default.
+        now: Time stamp on everything written, or its ISO 8601 text; the present by default.
         announce: Told of each stage before it starts.
 
     Raises:
         InputError: The files cannot be used; the message names file, finding and remedy.
-        OptionError: No path was given, or the folder holds something else than a case.
+        OptionError: No path was given, an option is wrong, or the folder holds something else
+            than a case.
     """
-    wanted = tuple(Path(path) for path in paths)
+    wanted = (paths,) if isinstance(paths, str | Path) else tuple(paths)
     if not wanted:
         raise OptionError("Give at least one file or folder of the patient.")
+    chosen, moment = _options(options), _moment(now)
+    _require_language(language)
+    from aegle.workflow import journey
+    from aegle.workflow.pipeline import unannounced
+
     request = journey.Request(
-        paths=wanted,
+        paths=tuple(Path(path) for path in wanted),
         out=Path(out),
-        now=now or _present(),
-        options=options or CaseOptions(),
+        now=moment,
+        options=chosen,
         language=language,
     )
-    return journey.run(request, announce=announce)
+    return journey.run(request, announce=announce or unannounced)
 
 
 def demo(
     out: str | Path,
     *,
-    patient: ThoraxOptions | None = None,
-    language: Language = "en",
-    now: datetime | None = None,
-    announce: Announce = unannounced,
-) -> Demo:
+    patient: "ThoraxOptions | None" = None,
+    language: "Language" = "en",
+    now: datetime | str | None = None,
+    announce: "Announce | None" = None,
+) -> "Demo":
     """Take a made patient with three visits and known truth through everything.
 
     Args:
         out: Folder for the patient's images and the case.
         patient: Seed and size of the made patient.
         language: Language of the report, ``en`` or ``zh``.
-        now: Time stamp on everything written; the present by default.
+        now: Time stamp on everything written, or its ISO 8601 text; the present by default.
         announce: Told of each stage before it starts.
+
+    Raises:
+        OptionError: The language or the time is none, or the folder holds something else.
     """
+    moment = _moment(now)
+    _require_language(language)
+    from aegle.workflow import demo as made_patient
+    from aegle.workflow.pipeline import unannounced
+
     return made_patient.run(
-        Path(out), now=now or _present(), language=language, options=patient, announce=announce
+        Path(out),
+        now=moment,
+        language=language,
+        options=patient,
+        announce=announce or unannounced,
     )
+
+
+def summary(results: "CaseResults") -> dict[str, Any]:
+    """Return the numbers of a case as plain data."""
+    from aegle.workflow import summary as numbers
+
+    return numbers.summary(results)
 
 
 def doctor() -> Mapping[str, Any]:
     """Return what is installed and what it allows."""
+    from aegle.workflow import doctor as checks
+
     return checks.examine()
 
 
-def _present() -> datetime:
-    return datetime.now().astimezone().replace(microsecond=0, tzinfo=None)
+def _options(given: CaseOptions | Mapping[str, Any] | None) -> CaseOptions:
+    if given is None or isinstance(given, Mapping):
+        return options_of(given or {})
+    if isinstance(given, CaseOptions):
+        return given
+    raise OptionError(
+        f"Options are a {type(given).__name__}; give CaseOptions, or a mapping of sections such "
+        "as {'prescription': {'dose_gy': 50}}."
+    )
+
+
+def _moment(given: datetime | str | None) -> datetime:
+    """Return local time to the second; a time zone that is given is left out."""
+    if given is None:
+        return datetime.now().astimezone().replace(microsecond=0, tzinfo=None)
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+        return moment.replace(tzinfo=None)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise OptionError(
+            f"{given!r} is no time for now; give a datetime or text such as '2026-01-02T03:04:05'."
+        ) from error
+
+
+def _require_language(given: str) -> None:
+    from aegle.report.language import LANGUAGES
+
+    if given not in LANGUAGES:
+        raise OptionError(f"No language '{given}'; known: {', '.join(LANGUAGES)}.")

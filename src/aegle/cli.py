@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 import aegle
 from aegle.domain.errors import AegleError, OptionError
@@ -60,11 +60,12 @@ def demo(
     """
     from aegle import api
 
-    with _progress() as announce:
+    with _stoppable(), _progress() as announce:
         made = api.demo(out, language=language, now=now, announce=announce)
     if as_json:
         rows = [asdict(row) for row in made.agreement]
-        _print_json(api.summary(made.results) | {"agreement": rows, "report": str(made.case)})
+        found = {"agreement": rows, "report": str(_report(made.case))}
+        _print_json(api.summary(made.results) | found)
         return
     output.print(_agreement_table(made.agreement))
     _print_where(made.case)
@@ -82,7 +83,8 @@ def run(
         Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One option, as section.option=value.")
+        list[str] | None,
+        typer.Option("--set", help="One option, as section.option=value; lists as 0,90."),
     ] = None,
     now: NowOption = None,
     as_json: JsonOption = False,
@@ -96,7 +98,7 @@ def run(
     from aegle import api
 
     chosen = api.read_options(options, settings or ())
-    with _progress() as announce:
+    with _stoppable(), _progress() as announce:
         results = api.run(paths, out, options=chosen, language=language, now=now, announce=announce)
     if as_json:
         _print_json(api.summary(results))
@@ -118,10 +120,11 @@ def list_options(as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table("option", "meaning", "default")
+    name = Column("option", no_wrap=True, min_width=max(map(len, map(_option_name, rows))))
+    table = Table(name, "meaning", "default")
     for row in rows:
         table.add_row(
-            f"{row['section']}.{row['option']}",
+            _option_name(row),
             str(row.get("description", "")),
             json.dumps(row.get("default")),
         )
@@ -158,7 +161,33 @@ def main(arguments: list[str] | None = None) -> int:
     except AegleError as error:
         errors.print(f"aegle: {error}", markup=False)
         return 1
+    except OSError as error:
+        errors.print(f"aegle: {_system_words(error)}", markup=False)
+        return 1
     return 0
+
+
+def _system_words(error: OSError) -> str:
+    """Say what the system refused; most often the disk is full or a folder was taken away."""
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{where}{error.strerror or error}. Make room or give another folder; the same command "
+        "goes on where this one was."
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """End with words when the user stops a run."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        errors.print("aegle: stopped; the same command goes on where this one was", markup=False)
+        raise SystemExit(1) from stop
+
+
+def _option_name(row: dict[str, Any]) -> str:
+    return f"{row['section']}.{row['option']}"
 
 
 @contextmanager
@@ -201,8 +230,12 @@ def _print_json(data: Any) -> None:
 
 
 def _print_where(case: Path) -> None:
-    output.print(f"Report: {(case / 'report.html').resolve()}", markup=False)
+    output.print(f"Report: {_report(case)}", markup=False)
     output.print(aegle.RESEARCH_USE, markup=False)
+
+
+def _report(case: Path) -> Path:
+    return (case / "report.html").resolve()
 
 
 def _agreement_table(rows: tuple[Any, ...]) -> Table:

@@ -7,9 +7,12 @@ Sources: NIfTI-1 (nifti.nimh.nih.gov/nifti-1), NRRD 5 (teem.sourceforge.net/nrrd
 MetaIO (itk.org/Wiki/MetaIO/Documentation).
 """
 
+import gzip
 import importlib
 import json
 import re
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aegle.domain.codes import StructureType
+from aegle.domain.codes import StructureType, structure_type
 from aegle.domain.errors import FileError, GeometryError, InputError
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
@@ -29,21 +32,54 @@ MAX_VOXELS = 1 << 32
 """Larger images are refused before they are read."""
 MAX_PIXELS = 1 << 28
 MAX_LABELS = 2000
-LESION_WORDS = ("lesion", "tumor", "tumour", "nodule", "gtv", "cancer", "metastas")
-"""Structures with these in their name are lesions."""
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}
+_NIFTI_HEAD_BYTES = 544
+_PART_BYTES = 1 << 24
+CHECK_COMPLETE = "Check that it is complete."
+MAX_FEW_LABELS = 64
+"""A file whose name only hints at labels is one if it holds no more different values."""
 
 _LABEL_NAME = re.compile(r"(^|[^a-z])(labels?|labelmap|seg|segmentation|masks?)([^a-z]|$)")
+_LABEL_HINT = re.compile(
+    r"(label|labelmap|seg|segmentation|mask|gtv|gt|roi|lesion|tumou?r)s?([^a-z]|$)"
+)
 
 
 def is_labels(path: Path) -> bool:
-    """Return whether a file is taken for labels: its name says so, or names lie beside it.
+    """Return whether a volume is taken for labels.
 
-    The word label, labels, labelmap, seg, segmentation, mask or masks must stand alone in the
-    name (``CT_seg.nii.gz``, ``labels.nrrd``, not ``unmasked.nii``), and the file must be a
-    volume.
+    It is if the word label, labels, labelmap, seg, segmentation, mask or masks stands alone in
+    its name (``CT_seg.nii.gz``, ``labels.nrrd``, not ``unmasked.nii``). It is, too, if a word of
+    its name is or ends with label, labelmap, seg, segmentation, mask, gtv, gt, roi, lesion,
+    tumour or tumor (``brainmask.nii``, ``lesion_change_gt.nii.gz``) and it holds nothing but
+    whole numbers from 0 up, at most 64 different ones.
+
+    Raises:
+        FileError: The file must be looked into and is damaged.
+        GeometryError: The same, and its axes are not those of a volume.
     """
     name = path.name.lower()
-    return name.endswith(VOLUME_ENDINGS) and _LABEL_NAME.search(name) is not None
+    if not name.endswith(VOLUME_ENDINGS):
+        return False
+    if _LABEL_NAME.search(name) is not None:
+        return True
+    return _LABEL_HINT.search(_stem(path).lower()) is not None and _holds_few_labels(path)
+
+
+def _holds_few_labels(path: Path) -> bool:
+    values, _ = _volume(path)
+    # An image seldom has so few values even on its middle slice, which is quickly looked at.
+    for part in (values[len(values) // 2], values):
+        is_whole = bool(np.isfinite(part).all() and part.min() >= 0)
+        if not is_whole or np.unique(part).size > MAX_FEW_LABELS:
+            return False
+    return np.array_equal(values, np.rint(values))
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without its ending."""
+    ending = next(e for e in sorted(VOLUME_ENDINGS, key=len)[::-1] if path.name.lower().endswith(e))
+    return path.name[: -len(ending)]
 
 
 def read(path: Path, *, quantity: Quantity | None = None) -> Volume | PlanarImage:
@@ -57,12 +93,14 @@ def read(path: Path, *, quantity: Quantity | None = None) -> Volume | PlanarImag
         A volume in LPS geometry, or a planar image for pictures.
 
     Raises:
-        FileError: The file is damaged, too large or of an unknown kind.
+        FileError: The file is damaged, too large, of an unknown kind, or holds values that are
+            infinite or not a number.
         GeometryError: Its axes are not perpendicular, or it has more or fewer than 3.
     """
     name = path.name.lower()
     if name.endswith(VOLUME_ENDINGS):
         values, grid = _volume(path)
+        _require_numbers(values, path)
         return Volume(
             values=values.astype(np.float32), grid=grid, quantity=quantity or Quantity.SIGNAL
         )
@@ -81,8 +119,9 @@ def read_labels(path: Path, *, names: Mapping[int, str] | None = None) -> Struct
     Args:
         path: A NIfTI, NRRD or MetaImage file with whole numbers.
         names: Name of each label. By default they are read from ``labels.json`` beside the file
-            (or ``<file name>.labels.json``): ``{"labels": {"1": "spinal_cord"}}``. Labels
-            without a name are called ``label_N``.
+            (or ``<file name>.labels.json``): ``{"labels": {"1": "spinal_cord"}}``. A single
+            label without a name is called as the file (``GTV_Mass.nii.gz``: ``GTV_Mass``),
+            several ``label_N``.
 
     Returns:
         One structure for each label in the image, by number.
@@ -102,15 +141,58 @@ def read_labels(path: Path, *, names: Mapping[int, str] | None = None) -> Struct
             f"{path}: it holds {numbers.size} different values, so it is an image rather than "
             "labels. Read it as an image."
         )
-    return StructureSet(
-        tuple(_structure(labels, int(n), known.get(int(n), f"label_{n}"), grid) for n in numbers)
-    )
+    unnamed = {int(n): f"label_{n}" for n in numbers} if numbers.size > 1 else {}
+    names = {int(n): _stem(path) for n in numbers} | unnamed | dict(known)
+    return StructureSet(tuple(_structure(labels, int(n), names[int(n)], grid) for n in numbers))
 
 
 def _structure(labels: NDArray[Any], number: int, name: str, grid: Grid) -> Structure:
-    is_lesion = any(word in name.lower() for word in LESION_WORDS)
-    kind = StructureType.LESION if is_lesion else StructureType.ORGAN
+    kind = StructureType.LESION if "cancer" in name.lower() else structure_type(name)
     return Structure.of(name, labels == number, grid, type=kind, origin="labelmap")
+
+
+def _require_numbers(values: NDArray[Any], path: Path) -> None:
+    # Smallest and largest value are not finite where any is not.
+    if values.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
+        raise _not_numbers(path, int((~np.isfinite(values)).sum()))
+
+
+def _not_numbers(path: Path, count: int) -> FileError:
+    return FileError(
+        path,
+        f"{count} of its values are infinite or not a number.",
+        "Replace them by what lies around the patient (-1000 HU on a CT, else 0).",
+    )
+
+
+def _require_stored_numbers(path: Path) -> None:
+    """Refuse a NIfTI with values that are no numbers; its reader would make them 0 silently."""
+    with path.open("rb") as file:
+        unpacked = gzip.open if file.read(2) == b"\x1f\x8b" else open
+    try:
+        with unpacked(path, "rb") as file:
+            count = _bad_numbers(file)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise FileError(path, f"it cannot be read ({error}).", CHECK_COMPLETE) from error
+    if count:
+        raise _not_numbers(path, count)
+
+
+def _bad_numbers(file: Any) -> int:
+    """Count the stored values of a NIfTI-1 or -2 file that are no numbers."""
+    head = file.read(_NIFTI_HEAD_BYTES)
+    order = "<" if head[0] in (348 & 0xFF, 540 & 0xFF) else ">"
+    is_first = struct.unpack_from(f"{order}i", head)[0] == 348
+    kind_at, start_at, start_kind = (70, 108, "f") if is_first else (12, 168, "q")
+    kind = _NIFTI_FLOATS.get(struct.unpack_from(f"{order}h", head, kind_at)[0])
+    if kind is None:
+        return 0
+    file.seek(int(struct.unpack_from(f"{order}{start_kind}", head, start_at)[0]))
+    count = 0
+    while part := file.read(_PART_BYTES):
+        whole = part[: len(part) // 8 * 8]
+        count += int((~np.isfinite(np.frombuffer(whole, np.dtype(order + kind)))).sum())
+    return count
 
 
 def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -158,8 +240,10 @@ def _volume(path: Path) -> tuple[NDArray[Any], Grid]:
                 f"{path}: its axes are sheared. Resample it onto perpendicular axes first."
             ) from error
         raise FileError(
-            path, f"it cannot be read ({_last_line(error)}).", "Check that it is complete."
+            path, f"it cannot be read ({_last_line(error)}).", CHECK_COMPLETE
         ) from error
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        _require_stored_numbers(path)
     return sitk.GetArrayFromImage(image), _grid(image, path)
 
 
@@ -223,7 +307,7 @@ def _picture(path: Path) -> NDArray[np.float32]:
         if isinstance(error, FileError):
             raise
         raise FileError(
-            path, f"it cannot be read ({_last_line(error)}).", "Check that it is complete."
+            path, f"it cannot be read ({_last_line(error)}).", CHECK_COMPLETE
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise FileError(path, "it declares too many pixels.", "Give a smaller picture.") from error

@@ -212,7 +212,9 @@ class TestMixedSeries:
         last = {"EchoTime": 30, "DiffusionBValue": 0.0, **changes}
         series = only_series(write([*first, make_slice(3, **last)]))
 
-        with pytest.raises(MixedSeriesError, match=f"differ in {finding}.*split"):
+        with pytest.raises(
+            MixedSeriesError, match=f"differ in {finding}.*--set images.mixed=split"
+        ):
             images.read(series, options=ImageOptions())
 
         readings = images.read_all(series, options=ImageOptions(mixed="split"))

@@ -110,3 +110,10 @@ def test_the_window_of_nothing_is_empty():
     assert np.zeros((3, 3, 3))[window(np.zeros((3, 3, 3), bool))].size == 0
     assert not grown(np.zeros((3, 3, 3), bool), 5, SPACING_MM).any()
     assert not closed(np.zeros((3, 3, 3), bool), 5, SPACING_MM).any()
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4), (3, 0, 4), (3, 4, 0)])
+def test_an_empty_box_encloses_nothing(shape):
+    labels, count = enclosed_on_slices(np.zeros(shape, bool))
+
+    assert (labels.shape, count) == (shape, 0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aegle.dicom.image_options import ImageOptions
+from aegle.dicom.image_options import ImageOptions, choice
 from aegle.dicom.planes import Plane
 from aegle.domain.errors import GantryTiltError, GeometryError, SliceSpacingError
 from aegle.domain.grid import Grid
@@ -92,8 +92,9 @@ def arrange(planes: Sequence[Plane], *, name: str, options: ImageOptions) -> Sta
     Raises:
         GantryTiltError: The planes are sheared, and correction was not chosen.
         SliceSpacingError: Slices are missing, doubled or uneven, and correction was not chosen.
-        GeometryError: The planes form no stack.
+        GeometryError: The planes form no stack, or their pixels have no size.
     """
+    _require_spacing(planes[0], name)
     axes = axes_of(planes[0], name)
     positions = np.array([p.position_mm for p in planes])
     along = positions @ axes[0]
@@ -104,6 +105,15 @@ def arrange(planes: Sequence[Plane], *, name: str, options: ImageOptions) -> Sta
     stack = replace(stack, notices=notices)
     stack = _with_tilt(stack, positions[order], name, options)
     return _with_spacing(stack, name, options)
+
+
+def _require_spacing(plane: Plane, name: str) -> None:
+    if not min(plane.spacing_mm) > 0:
+        row_mm, column_mm = plane.spacing_mm
+        raise GeometryError(
+            f"{name}: its pixel spacing of {row_mm:g} × {column_mm:g} mm is not above 0. Export "
+            "the series again from the system it came from."
+        )
 
 
 def _plain_stack(planes: Sequence[Plane], positions: Points, axes: Points, name: str) -> Stack:
@@ -140,7 +150,7 @@ def _without_doubles(
         raise SliceSpacingError(
             f"{name}: {count} of {along.size} slices lie where another does (the first at "
             f"{where:.2f} mm along the normal). Select one acquisition, or choose "
-            'doubled="keep-first".'
+            f"{choice('doubled=keep-first')}."
         )
     notices = (Text(DOUBLES_DROPPED, {"count": count}),) if count else ()
     return np.flatnonzero(~is_double), notices
@@ -170,7 +180,7 @@ def _with_tilt(stack: Stack, positions: Points, name: str, options: ImageOptions
     if options.tilt == "refuse":
         raise GantryTiltError(
             f"{name}: its slices are sheared by a gantry tilt of {degrees:.2f} degrees. Choose "
-            'tilt="resample" to move them onto a perpendicular grid by interpolation.'
+            f"{choice('tilt=resample')} to move them onto a perpendicular grid by interpolation."
         )
     return _unsheared(stack, in_plane / np.array(grid.spacing_mm[1:]), degrees)
 
@@ -231,8 +241,8 @@ def _uneven(name: str, distances: Points, typical: float, tolerance: float) -> s
     steps = gaps / typical
     whole = np.rint(steps)
     remedy = (
-        'Get the missing files, or choose spacing="resample" to interpolate linearly onto a '
-        "regular grid."
+        f"Get the missing files, or choose {choice('spacing=resample')} to interpolate linearly "
+        "onto a regular grid."
     )
     if np.all(np.abs(steps - whole) * typical <= 2 * tolerance) and whole.min() >= 1:
         first = int(np.argmax(whole > 1))

@@ -7,6 +7,11 @@ from pydantic.dataclasses import dataclass
 from aegle.options import option
 
 
+def choice(setting: str) -> str:
+    """Return how messages name a choice, for users of Python and of the command line."""
+    return f"the option images.{setting} (command line: --set images.{setting})"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
     """Corrections that may be made, and limits. By default nothing is corrected silently."""

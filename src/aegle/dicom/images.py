@@ -128,9 +128,20 @@ def _reading(series: _Series, planes: Sequence[Plane], name: str) -> Reading:
             f"the image needs {mib} MiB, more than the {series.options.max_image_mib} allowed.",
             "Raise the option max_image_mib if it is to be read.",
         )
+    _require_slopes(series, planes)
     if _is_volume(series, planes):
         return _volume(series, planes, name)
     return _projection(series, planes, name)
+
+
+def _require_slopes(series: _Series, planes: Sequence[Plane]) -> None:
+    for plane in planes:
+        if plane.slope == 0.0:
+            raise FileError(
+                series.scanned.instances[plane.instance].source.name,
+                "its rescale slope is 0, so all its values are equal.",
+                "Export the series again from the system it came from.",
+            )
 
 
 def _is_volume(series: _Series, planes: Sequence[Plane]) -> bool:
@@ -147,6 +158,7 @@ def _volume(series: _Series, planes: Sequence[Plane], name: str) -> Reading:
     first = stack.planes[0]
     filled = _Filled(np.empty((len(stack.planes), first.rows, first.columns), np.float32))
     _fill(series, stack, filled)
+    _require_numbers(series, stack, filled.values)
     elements = [filled.elements[i] for i in sorted(filled.elements)]
     quantity, factor, notices = _meaning(series, stack.planes, elements)
     if factor != 1.0:
@@ -197,6 +209,19 @@ def _fill(series: _Series, stack: Stack, filled: _Filled) -> None:
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
         list(threads.map(take, sorted(places)))
+
+
+def _require_numbers(series: _Series, stack: Stack, values: NDArray[np.float32]) -> None:
+    """Refuse a series with a value that is infinite or not a number (float pixel data)."""
+    # Smallest and largest value are not finite where any is not.
+    if np.isfinite(values.min()) and np.isfinite(values.max()):
+        return
+    first = next(i for i, one in enumerate(values) if not np.isfinite(one).all())
+    raise FileError(
+        series.scanned.instances[stack.planes[first].instance].source.name,
+        "it holds values that are infinite or not a number.",
+        "Export the series again from the system it came from.",
+    )
 
 
 def _rescale(pixels: Pixels, plane: Plane, out: NDArray[np.float32]) -> None:

@@ -124,6 +124,7 @@ def planes_of_frames(parsed: Parsed, index: int) -> tuple[Plane, ...]:
 
 
 def _placeless(found: Elements, index: int, frame: int) -> Plane:
+    slope = found.number(tags.RESCALE_SLOPE)
     return Plane(
         instance=index,
         frame=frame,
@@ -134,7 +135,7 @@ def _placeless(found: Elements, index: int, frame: int) -> Plane:
         spacing_mm=(),
         thickness_mm=None,
         between_mm=None,
-        slope=found.number(tags.RESCALE_SLOPE) or 1.0,
+        slope=1.0 if slope is None else slope,
         intercept=found.number(tags.RESCALE_INTERCEPT) or 0.0,
         rescale_type=(
             found.text(tags.RESCALE_TYPE) if found.text(tags.RESCALE_INTERCEPT) else None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from aegle.dicom.image_options import ImageOptions
+from aegle.dicom.image_options import ImageOptions, choice
 from aegle.dicom.planes import DECISIVE, Plane
 from aegle.domain.errors import MixedSeriesError
 
@@ -78,8 +78,8 @@ def _by_marks(planes: Sequence[Plane], name: str, options: ImageOptions) -> Grou
 def _refuse(reason: str, name: str, options: ImageOptions) -> None:
     if options.mixed == "refuse":
         raise MixedSeriesError(
-            f'{name}: {reason}. Select one acquisition, or choose mixed="split" to get an image '
-            "of each."
+            f"{name}: {reason}. Select one acquisition, or choose {choice('mixed=split')} to get "
+            "an image of each."
         )
 
 

@@ -112,6 +112,8 @@ IN_PLANE[[0, 2]] = False
 
 def enclosed_on_slices(mask: Mask) -> tuple[NDArray[np.int32], int]:
     """Number the holes that a mask encloses on single slices; return them and their number."""
+    if not mask.size:
+        return np.zeros(mask.shape, np.int32), 0
     labels, count = ndimage.label(~mask, structure=IN_PLANE)
     is_hole = np.ones(count + 1, dtype=np.bool_)
     is_hole[0] = False

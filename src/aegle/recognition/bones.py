@@ -137,7 +137,7 @@ def _around_spine(scan: AxialScan, bone: Mask) -> Window:
     slices, rows, columns = window(bone, margin(RIM_MM, scan.spacing_mm))
     weights = bone.sum(axis=(0, 1))
     middle = int(np.searchsorted(np.cumsum(weights), weights.sum() / 2))
-    reach = round(BESIDE_MM / scan.spacing_mm[2])
+    reach = max(1, round(BESIDE_MM / scan.spacing_mm[2]))
     first, last = max(columns.start, middle - reach), min(columns.stop, middle + reach)
     return slices, rows, slice(first, last)
 

@@ -88,17 +88,10 @@ def opened(root: Path) -> Iterator[CaseFolder]:
     """Open a case folder for one run; made if it is not there.
 
     Raises:
-        OptionError: The folder holds something else than a case.
+        OptionError: The folder holds something else than a case, or cannot be written to.
         WorkflowError: Another run holds the case.
     """
-    if root.exists() and not root.is_dir():
-        raise OptionError(f"{root} is a file; give a folder for the case with --out.")
-    if root.is_dir() and any(root.iterdir()) and not (root / "stages").is_dir():
-        raise OptionError(
-            f"{root} holds files that are not an Aegle case; give a new or empty folder with --out."
-        )
-    (root / "stages").mkdir(parents=True, exist_ok=True)
-    with (root / "stages" / ".lock").open("w") as lock:
+    with _made(root).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -108,6 +101,30 @@ def opened(root: Path) -> Iterator[CaseFolder]:
         for left in [*root.glob(f"{PART}*"), *(root / "stages").glob(f"{PART}*")]:
             _remove(left)
         yield CaseFolder(root)
+
+
+def _made(root: Path) -> Path:
+    """Make the folder of a case; return the file that a run locks."""
+    try:
+        _require_case(root)
+        (root / "stages").mkdir(parents=True, exist_ok=True)
+        lock = root / "stages" / ".lock"
+        lock.touch()
+    except OSError as error:
+        raise OptionError(
+            f"{root} cannot be used for the case ({error.strerror or error}); give a folder that "
+            "you may write to with --out."
+        ) from error
+    return lock
+
+
+def _require_case(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise OptionError(f"{root} is a file; give a folder for the case with --out.")
+    if root.is_dir() and any(root.iterdir()) and not (root / "stages").is_dir():
+        raise OptionError(
+            f"{root} holds files that are not an Aegle case; give a new or empty folder with --out."
+        )
 
 
 def _remove(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aegle.dicom import image_series, radiotherapy, segmentation, structure_set
-from aegle.dicom import report as structured_report
+from aegle.dicom.report import write as write_structured_report
 from aegle.domain.case import CaseResults
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Image
@@ -92,7 +92,7 @@ def _write_image_objects(results: CaseResults, index: int, image: Image, place: 
     tracking = {o.structure.name: o.tracking_uid for o in findings.lesions if o.image == image.name}
     segmentation.write(shown, image, patient, Path(f"{stem}-seg.dcm"), now=now, tracking=tracking)
     structure_set.write(shown, image, patient, Path(f"{stem}-rtstruct.dcm"), now=now)
-    structured_report.write(
+    write_structured_report(
         findings, image, patient, Path(f"{stem}-sr.dcm"), now=now, suggestions=said
     )
 

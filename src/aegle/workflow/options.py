@@ -4,29 +4,35 @@ The same sections appear in Python, in a TOML file (``aegle run --options case.t
 command line (``--set photons.beamlet_mm=7``) and in the record kept with the result.
 """
 
+import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
+from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from aegle.diagnosis.suggest import SuggestOptions
-from aegle.dicom.image_options import ImageOptions
-from aegle.dicom.listing import ScanOptions
-from aegle.domain.errors import FileError, OptionError
-from aegle.imaging.registration import RigidOptions
-from aegle.operations.triage import TriageOptions
+from aegle.domain.errors import OptionError
 from aegle.options import option, read, schema
-from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions
-from aegle.planning.targets import TargetOptions
-from aegle.recognition.characterise import CharacteriseOptions
-from aegle.recognition.lesions import CandidateOptions
-from aegle.recognition.thorax_ct import ClassicalOptions
-from aegle.response.matching import MatchOptions
-from aegle.response.recist_1_1 import Recist11Options
-from aegle.workflow.image_files import FileOptions
+
+if TYPE_CHECKING:
+    from aegle.diagnosis.suggest import SuggestOptions
+    from aegle.dicom.image_options import ImageOptions
+    from aegle.dicom.listing import ScanOptions
+    from aegle.imaging.registration import RigidOptions
+    from aegle.operations.triage import TriageOptions
+    from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions
+    from aegle.planning.targets import TargetOptions
+    from aegle.recognition.characterise import CharacteriseOptions
+    from aegle.recognition.lesions import CandidateOptions
+    from aegle.recognition.thorax_ct import ClassicalOptions
+    from aegle.response.matching import MatchOptions
+    from aegle.response.recist_1_1 import Recist11Options
+    from aegle.workflow.image_files import FileOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,70 +47,163 @@ class TargetChoice:
     ] = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+_KINDS = {
+    "scan": "aegle.dicom.listing.ScanOptions",
+    "images": "aegle.dicom.image_options.ImageOptions",
+    "files": "aegle.workflow.image_files.FileOptions",
+    "organs": "aegle.recognition.thorax_ct.ClassicalOptions",
+    "lesions": "aegle.recognition.lesions.CandidateOptions",
+    "measure": "aegle.recognition.characterise.CharacteriseOptions",
+    "suggest": "aegle.diagnosis.suggest.SuggestOptions",
+    "choice": "aegle.workflow.options.TargetChoice",
+    "margins": "aegle.planning.targets.TargetOptions",
+    "prescription": "aegle.planning.photon_plan.PrescriptionOptions",
+    "photons": "aegle.planning.photon_plan.PhotonPlanOptions",
+    "registration": "aegle.imaging.registration.RigidOptions",
+    "matching": "aegle.response.matching.MatchOptions",
+    "recist": "aegle.response.recist_1_1.Recist11Options",
+    "worklist": "aegle.operations.triage.TriageOptions",
+}
+SECTIONS = tuple(_KINDS)
+"""Names of the sections, in the order of the stages."""
+
+
+@cache
+def kind_of(section: str) -> type[Any]:
+    """Return the options class of a section; its module is imported when first asked for."""
+    module, _, name = _KINDS[section].rpartition(".")
+    kind: type[Any] = getattr(import_module(module), name)
+    return kind
+
+
+def _default(section: str) -> Callable[[], Any]:
+    return lambda: kind_of(section)()
+
+
+@plain_dataclass(frozen=True, kw_only=True)
 class CaseOptions:
     """Options of every stage of a case."""
 
-    scan: ScanOptions = field(default_factory=ScanOptions)
-    images: ImageOptions = field(default_factory=ImageOptions)
-    files: FileOptions = field(default_factory=FileOptions)
-    organs: ClassicalOptions = field(default_factory=ClassicalOptions)
-    lesions: CandidateOptions = field(default_factory=CandidateOptions)
-    measure: CharacteriseOptions = field(default_factory=CharacteriseOptions)
-    suggest: SuggestOptions = field(default_factory=SuggestOptions)
+    scan: "ScanOptions" = field(default_factory=_default("scan"))
+    images: "ImageOptions" = field(default_factory=_default("images"))
+    files: "FileOptions" = field(default_factory=_default("files"))
+    organs: "ClassicalOptions" = field(default_factory=_default("organs"))
+    lesions: "CandidateOptions" = field(default_factory=_default("lesions"))
+    measure: "CharacteriseOptions" = field(default_factory=_default("measure"))
+    suggest: "SuggestOptions" = field(default_factory=_default("suggest"))
     choice: TargetChoice = field(default_factory=TargetChoice)
-    margins: TargetOptions = field(default_factory=TargetOptions)
-    prescription: PrescriptionOptions = field(default_factory=PrescriptionOptions)
-    photons: PhotonPlanOptions = field(default_factory=PhotonPlanOptions)
-    registration: RigidOptions = field(default_factory=RigidOptions)
-    matching: MatchOptions = field(default_factory=MatchOptions)
-    recist: Recist11Options = field(default_factory=Recist11Options)
-    worklist: TriageOptions = field(default_factory=TriageOptions)
+    margins: "TargetOptions" = field(default_factory=_default("margins"))
+    prescription: "PrescriptionOptions" = field(default_factory=_default("prescription"))
+    photons: "PhotonPlanOptions" = field(default_factory=_default("photons"))
+    registration: "RigidOptions" = field(default_factory=_default("registration"))
+    matching: "MatchOptions" = field(default_factory=_default("matching"))
+    recist: "Recist11Options" = field(default_factory=_default("recist"))
+    worklist: "TriageOptions" = field(default_factory=_default("worklist"))
+
+    def __post_init__(self) -> None:
+        for section in SECTIONS:
+            given = getattr(self, section)
+            if not isinstance(given, kind_of(section)):
+                raise OptionError(
+                    f"Section '{section}' of options is a {type(given).__name__}; give a "
+                    f"{kind_of(section).__name__}, or all options as a mapping of sections."
+                )
 
 
-SECTIONS: dict[str, type[Any]] = {f.name: f.default_factory for f in fields(CaseOptions)}  # type: ignore[misc]
-
-
-def read_options(file: Path | None = None, settings: Iterable[str] = ()) -> CaseOptions:
+def read_options(file: str | Path | None = None, settings: str | Iterable[str] = ()) -> CaseOptions:
     """Build the options from a TOML file and ``section.option=value`` settings, in that order.
 
+    Args:
+        file: TOML with a table for each section.
+        settings: One setting or several. A value is JSON (``true``, ``[0, 90]``), a list may do
+            without brackets (``0,90``), and text needs no quotes.
+
     Raises:
-        OptionError: A section or option is unknown, or a value is out of bounds.
-        FileError: The TOML file cannot be read.
+        OptionError: The file cannot be read, a section or option is unknown, or a value is out
+            of bounds.
     """
-    values: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-    for section, given in _from_file(file).items():
-        _section(values, section).update(given)
-    for setting in settings:
-        path, equals, value = setting.partition("=")
+    values = _sections(_from_file(file))
+    for setting in (settings,) if isinstance(settings, str) else settings:
+        path, equals, text = setting.partition("=")
         section, dot, name = path.partition(".")
         if not (equals and dot):
             raise OptionError(f"Cannot read '{setting}'; write section.option=value.")
-        _section(values, section)[name] = value
-    return CaseOptions(**{name: read(SECTIONS[name], given) for name, given in values.items()})
+        _require_section(section)
+        values.setdefault(section, {})[name] = _value(section, name, text)
+    return _built(values)
+
+
+def options_of(sections: Mapping[str, Any]) -> CaseOptions:
+    """Build the options from a mapping of sections to mappings of options, or to their classes.
+
+    Raises:
+        OptionError: A section or option is unknown, or a value is out of bounds.
+    """
+    ready = {n: s for n, s in sections.items() if n in _KINDS and not isinstance(s, Mapping)}
+    rest = {n: s for n, s in sections.items() if n not in ready}
+    return _built(_sections(rest), **ready)
 
 
 def describe() -> list[dict[str, Any]]:
     """Return every option with its section, meaning, unit, default and bounds."""
     return [
         {"section": section, "option": name, **facts}
-        for section, kind in SECTIONS.items()
-        for name, facts in schema(kind).get("properties", {}).items()
+        for section in SECTIONS
+        for name, facts in schema(kind_of(section)).get("properties", {}).items()
     ]
 
 
-def _section(values: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-    if name not in values:
-        raise OptionError(f"Unknown section '{name}' of options; known: {', '.join(values)}.")
-    return values[name]
+def _built(values: Mapping[str, Mapping[str, Any]], **ready: Any) -> CaseOptions:
+    made = {name: read(kind_of(name), given, section=name) for name, given in values.items()}
+    return CaseOptions(**made, **ready)
 
 
-def _from_file(file: Path | None) -> Mapping[str, Mapping[str, Any]]:
+def _sections(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    for name, given in found.items():
+        _require_section(name)
+        if not isinstance(given, Mapping):
+            raise OptionError(
+                f"'{name}' is a section of options and holds {given!r}; give its options by name, "
+                f"as in {name}.option = value."
+            )
+    return {name: dict(given) for name, given in found.items()}
+
+
+def _require_section(name: str) -> None:
+    if name not in _KINDS:
+        raise OptionError(f"Unknown section '{name}' of options; known: {', '.join(SECTIONS)}.")
+
+
+def _value(section: str, name: str, text: str) -> Any:
+    """Return what the text of a setting stands for, by the type of its option."""
+    facts = schema(kind_of(section)).get("properties", {}).get(name, {})
+    forms = facts.get("anyOf", [facts])
+    kinds = {form.get("type") for form in forms}
+    if "string" in kinds:
+        return text
+    value = _json(text)
+    if "array" not in kinds or value is None or isinstance(value, list):
+        return value
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    is_text = any(form.get("items", {}).get("type") == "string" for form in forms)
+    return parts if is_text else [_json(part) for part in parts]
+
+
+def _json(text: str) -> Any:
+    """Return the value of JSON; the text itself if it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _from_file(file: str | Path | None) -> Mapping[str, Any]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(Path(file).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise FileError(
-            file, f"cannot be read as TOML ({error}).", "See `aegle options`."
+        raise OptionError(
+            f"{file}: cannot be read as TOML ({error}). Write a table for each section, with the "
+            "names that `aegle options` lists."
         ) from error

@@ -4,15 +4,16 @@ A series or object that cannot be used does not stop the others; why it was left
 the visit's notices. If nothing at all can be used, the first reason is raised.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aegle.dicom import images, segmentation, structure_set
 from aegle.dicom.attachment import refers_to
 from aegle.dicom.image_options import ImageOptions
-from aegle.dicom.listing import ScanOptions
+from aegle.dicom.listing import ScanOptions, SetAside
 from aegle.dicom.scan import Scan, ScannedInstance, ScannedSeries, ScannedStudy, scan
+from aegle.dicom.sop_classes import object_name
 from aegle.domain.case import Examinations
 from aegle.domain.errors import FileError, IdentityError, InputError
 from aegle.domain.structure import StructureSet
@@ -24,6 +25,20 @@ from aegle.workflow.stage import Progress
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+
+LARGEST_VOXEL_MM = 20.0
+"""A side of a voxel above this is taken for an error in the header."""
+LARGEST_CT_PIXEL_MM = 10.0
+MOST_NAMED = 3
+"""More files than this that are left out for the same kind of reason are counted, not named."""
+
+FILE_NOT_USED = "{file} is not used: {reason}"
+FILES_NOT_USED = "{count} files are not used, for example {file}: {reason}"
+NO_PIXEL_DATA = "It has no pixel data."
+VOXELS_IMPLAUSIBLE = (
+    "The voxels of {image} are implausibly large, {z:.4g} × {y:.4g} × {x:.4g} mm; check the file's "
+    "header."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +79,7 @@ def gather(paths: tuple[Path, ...], *, options: ScanOptions, progress: Progress)
             f"({', '.join(p.id or 'without id' for p in patients[:5])}); "
             "give the files of one patient."
         )
+    _require_one_person(found)
     if not patients and not found.image_files:
         raise FileError(
             ", ".join(map(str, paths)), _nothing(found), "Give DICOM, NIfTI or other image files."
@@ -71,6 +87,18 @@ def gather(paths: tuple[Path, ...], *, options: ScanOptions, progress: Progress)
     if not patients:
         patients = [Patient(id=found.image_files[0].resolve().parent.name)]
     return Inputs(patient=patients[0], found=found, contents=_contents(found))
+
+
+def _require_one_person(found: Scan) -> None:
+    """Refuse several studies that name no patient: they may show different people."""
+    for one in found.patients:
+        if len(one.studies) > 1 and not (one.patient.id or one.patient.name):
+            uids = ", ".join(study.uid for study in one.studies[:3])
+            raise IdentityError(
+                f"The files name no patient and belong to {len(one.studies)} studies, which may "
+                f"show different people (among them {uids}); give the files of one study at a "
+                "time."
+            )
 
 
 def _nothing(found: Scan) -> str:
@@ -108,22 +136,74 @@ def read_images(inputs: Inputs, *, options: ReadingOptions, progress: Progress) 
     visits = with_labels([*visits, *more], labels)
     visits = [visit for visit in visits if visit.images or visit.projections]
     if not visits:
-        raise (
-            problems[0]
-            if problems
-            else InputError(
-                "There are objects but no images among the files; add the images they refer to."
-            )
-        )
-    left_out = tuple(
-        Text(
-            "{file} is not used: {reason}",
-            {"file": Path(a.source_name).name, "reason": a.reason},
-        )
-        for a in inputs.found.set_aside
-    )
-    visits[0] = replace(visits[0], notices=(*visits[0].notices, *left_out))
+        raise problems[0] if problems else _no_images(studies)
+    visits = [replace(v, notices=(*v.notices, *map(_huge, _implausible(v)))) for v in visits]
+    visits[0] = replace(visits[0], notices=(*visits[0].notices, *_left_out(inputs.found)))
     return Examinations(inputs.patient, tuple(visits))
+
+
+def _no_images(studies: list[ScannedStudy]) -> InputError:
+    """Return why there is no image, by the first object that is there instead."""
+    objects = [(series, one) for s in studies for series in s.objects for one in series.instances]
+    if not objects:
+        return InputError("There are label maps but no images; add the images they belong to.")
+    series, first = objects[0]
+    if object_name(first.sop_class_uid) is None:
+        return FileError(first.source.name, "it has no pixel data.", "Ask for the file again.")
+    said = f"{first.source.name} is an object of kind {series.object_name}, and there are no images"
+    uids = _series_referred_to(first)
+    return InputError(
+        f"{said}. Add the image series it refers to ({', '.join(uids)})."
+        if uids
+        else f"{said}. Add the images it belongs to."
+    )
+
+
+def _series_referred_to(instance: ScannedInstance) -> tuple[str, ...]:
+    if instance.sop_class_uid not in (RTSTRUCT, *SEGMENTATIONS):
+        return ()
+    try:
+        return refers_to(instance.source.read())[1]
+    except InputError:
+        return ()
+
+
+def _left_out(found: Scan) -> list[Text]:
+    """Say which files are not used; once for each kind of reason if they are many."""
+    kinds: dict[str, list[SetAside]] = defaultdict(list)
+    for aside in found.set_aside:
+        kinds[aside.reason.template].append(aside)
+    notices = []
+    for alike in kinds.values():
+        many = len(alike) > MOST_NAMED
+        template = FILES_NOT_USED if many else FILE_NOT_USED
+        notices += [
+            Text(template, _facts(aside, {"count": len(alike)} if many else {}))
+            for aside in (alike[:1] if many else alike)
+        ]
+    return notices
+
+
+def _facts(aside: SetAside, counted: dict[str, int]) -> dict[str, str | int | float | Text]:
+    return {"file": Path(aside.source_name).name, "reason": aside.reason, **counted}
+
+
+def _implausible(visit: Examination) -> list[Image]:
+    """Return the images whose voxels are larger than any scanner makes them."""
+    found = []
+    for image in visit.images:
+        spacing_mm = image.volume.grid.spacing_mm
+        is_wide = image.series.modality == "CT" and max(spacing_mm[1:]) > LARGEST_CT_PIXEL_MM
+        if is_wide or max(spacing_mm) > LARGEST_VOXEL_MM:
+            found.append(image)
+    return found
+
+
+def _huge(image: Image) -> Text:
+    slice_mm, row_mm, column_mm = image.volume.grid.spacing_mm
+    return Text(
+        VOXELS_IMPLAUSIBLE, {"image": image.name, "z": slice_mm, "y": row_mm, "x": column_mm}
+    )
 
 
 def _visit(
@@ -167,7 +247,14 @@ def _name(series: ScannedSeries, names: Counter[str]) -> str:
 
 def _with_object(volumes: list[Image], scanned: ScannedSeries, notices: list[Text]) -> list[Image]:
     """Attach the structures of an object to the image that it was drawn on."""
-    if scanned.instances[0].sop_class_uid not in (RTSTRUCT, *SEGMENTATIONS):
+    kind = scanned.instances[0].sop_class_uid
+    if object_name(kind) is None:
+        notices += [
+            Text(FILE_NOT_USED, {"file": Path(one.source.name).name, "reason": Text(NO_PIXEL_DATA)})
+            for one in scanned.instances
+        ]
+        return volumes
+    if kind not in (RTSTRUCT, *SEGMENTATIONS):
         notices.append(
             Text(
                 "{count} objects of kind {kind} are not used.",
