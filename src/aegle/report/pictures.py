@@ -10,7 +10,7 @@ from aegle.report.charts import plot_trend
 from aegle.report.drawing import DPI, Scene, draw_on, font, pixels_of, png
 from aegle.report.files import write_whole
 from aegle.report.find import findings_of, subject_of
-from aegle.report.follow import RESPONSE_NAMES, chart_visits
+from aegle.report.follow import chart_visits
 from aegle.report.language import Language, Words, words
 from aegle.report.planes import Plane
 from aegle.report.shades import Palette, plain_grey
@@ -123,7 +123,8 @@ def _follow(figure: Figure, results: CaseResults, told: Words) -> None:
     plot_trend(axes, follow_up, visits, told, has_names=False)
     top = axes.get_ylim()[1]
     for response in follow_up.responses:
-        name = told(RESPONSE_NAMES[response.category])
+        # Whole names of neighbouring visits would run into each other.
+        name = response.category.value
         axes.annotate(
             name,
             (visits[response.visit].place, top),
