@@ -287,6 +287,8 @@ def _plan_lines(plan: dict[str, Any]) -> Iterator[str]:
         f"Plan: {plan['dose_gy']:g} Gy in {plan['fractions']} fractions to {plan['target']}, "
         f"{met} of {len(plan['goals'])} goals met"
     )
+    for notice in plan["notices"]:
+        yield f"  Note: {notice}"
 
 
 def _flat(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:

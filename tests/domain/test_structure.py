@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from aegle.domain.codes import StructureType
+from aegle.domain.codes import StructureType, body_part, structure_type
 from aegle.domain.errors import GeometryError, InputError
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
@@ -79,3 +79,34 @@ def test_structures_are_selected_by_type(liver):
 def test_mask_of_another_shape_is_refused(shape):
     with pytest.raises(GeometryError, match="its grid"):
         Structure.of("liver", np.ones(shape, bool), GRID)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("Lung-Left", "lung_left"),
+        ("lung_left", "lung_left"),
+        ("SpinalCord", "spinal_cord"),
+        ("Esophagus", "oesophagus"),
+        ("BODY", "body"),
+        ("GTV-1", None),
+        ("Lung", None),
+    ],
+)
+def test_names_in_common_use_are_known(name, part):
+    assert body_part(name) == part
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("GTV-1", StructureType.LESION),
+        ("GTV_Mass_CT", StructureType.LESION),
+        ("PTV60", StructureType.TARGET),
+        ("lung nodule", StructureType.LESION),
+        ("Skin", StructureType.EXTERNAL),
+        ("Heart", StructureType.ORGAN),
+    ],
+)
+def test_names_say_what_a_delineation_is_for(name, kind):
+    assert structure_type(name) is kind

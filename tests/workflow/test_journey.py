@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 
 from aegle.domain.errors import IdentityError
 from aegle.workflow import demo
@@ -183,3 +184,39 @@ def test_results_are_the_same_as_the_summary(journey):
     assert written["visits"][0]["lesions"][0]["id"] == "L1"
     assert written["follow_up"]["responses"][0]["category"] == "PR"
     assert time.strptime(written["now"], "%Y-%m-%dT%H:%M:%S")
+
+
+@pytest.mark.parametrize("width", [1300, 500])
+def test_report_opens_in_a_browser_without_a_complaint(journey, require_program, tmp_path, width):
+    program = require_program("chromium", "chromium")
+    picture = tmp_path / "report.png"
+    command = [
+        *(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        *("--disable-sync", f"--user-data-dir={tmp_path}", "--enable-logging=stderr"),
+        *("--hide-scrollbars", f"--window-size={width},1600", f"--screenshot={picture}"),
+        (journey.case / "report.html").as_uri(),
+    ]
+
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    assert "CONSOLE" not in said.stderr
+    with Image.open(picture) as shown:
+        grey = np.asarray(shown.convert("L"))
+    assert grey.shape == (1600, width)
+    # Text, pictures and their frames: neither an empty page nor an error page.
+    assert len(np.unique(grey)) > 200
+
+
+def test_pdf_pages_are_drawn(journey, require_program, tmp_path):
+    program = require_program("pdftoppm", "poppler-utils")
+    command = [program, "-r", "30", "-png", str(journey.case / "report.pdf"), str(tmp_path / "p")]
+
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert said.stderr == ""
+    pages = sorted(tmp_path.glob("p-*.png"))
+    assert len(pages) >= 6
+    for page in pages:
+        with Image.open(page) as drawn:
+            assert np.asarray(drawn.convert("L")).min() < 100

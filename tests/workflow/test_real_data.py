@@ -107,6 +107,27 @@ def test_mr_without_structures_says_what_is_missing(case):
     assert "MR: lesions were not looked for: it is not a CT." in notices
 
 
+def test_given_organs_stand_in_for_those_that_would_be_found(case):
+    results, _ = case("lung1")
+    (image,) = results.segmentations.visits[0].images
+
+    names = [s.name for s in image.structures]
+    assert {"Lung-Left", "Lung-Right", "Spinal-Cord", "GTV-1", "body", "bone"} <= set(names)
+    assert not {"lung_left", "lung_right", "spinal_cord"} & set(names)
+    assert results.findings.visits[0].lesions[0].site == "lung_left"
+    notices = [str(n) for n in results.segmentations.visits[0].notices]
+    assert notices == ["ct: lesions were not looked for: they came with it."]
+
+
+def test_plan_warns_of_what_it_does_not_cover(case):
+    superficial = [str(n) for n in case("sts")[0].planning.plan.notices]
+    cut_off = [str(n) for n in case("ibsi")[0].planning.plan.notices]
+
+    assert any("in the layer of 5.0 mm under the skin" in n for n in superficial)
+    assert any("cut off by the edge of the image" in n for n in cut_off)
+    assert any(n.startswith("Only the right lung is delineated") for n in cut_off)
+
+
 def test_screening_rule_does_not_apply_to_any(case):
     for name in CASES:
         for said in case(name)[0].suggestions.visits:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic.dataclasses import dataclass
 
 from aegle.diagnosis.rule import REVIEW, Outcome, Rule, evaluate, load
+from aegle.domain.codes import body_part
 from aegle.domain.finding import Findings, Lesion, LesionKind, Statistics, Suggestion
 from aegle.domain.text import Text
 from aegle.options import option
@@ -73,7 +74,7 @@ def _is_lung_nodule(lesion: Lesion) -> bool:
 
 
 def _shows_lungs(findings: Findings) -> bool:
-    return any(organ.name in LUNGS for organ in findings.organs)
+    return any(body_part(organ.name) in LUNGS for organ in findings.organs)
 
 
 def _judge(rule: Rule, lesion: Lesion, options: SuggestOptions) -> tuple[Outcome, Text]:

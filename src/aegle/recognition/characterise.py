@@ -10,7 +10,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from aegle.domain.case import VisitStructures
-from aegle.domain.codes import StructureType
+from aegle.domain.codes import StructureType, body_part
 from aegle.domain.errors import GeometryError
 from aegle.domain.finding import (
     Diameters,
@@ -212,9 +212,11 @@ def _site(
         if image.name != found.image.name and not _share_a_frame(image, found.image):
             continue
         near, rim = _neighbourhood(found.structure, image, options.around_mm)
-        for lung in (s for s in item.structures if s.name in LUNGS and not s.is_empty):
-            share = max(_share_inside(near, lung), _share_inside(rim, lung))
-            shares[lung.name] = max(share, shares.get(lung.name, 0.0))
+        for lung in (s for s in item.structures if not s.is_empty):
+            part = body_part(lung.name)
+            if part in LUNGS:
+                share = max(_share_inside(near, lung), _share_inside(rim, lung))
+                shares[part] = max(share, shares.get(part, 0.0))
     best = max(shares, key=lambda name: shares[name], default="unknown")
     return best if shares.get(best, 0.0) >= options.least_in_lung else "unknown"
 

@@ -94,11 +94,16 @@ def find_structures(
 
 def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructures, list[Text]]:
     """Return what came with an image and what is found in it, and what was not looked for."""
+    given = image.structures
+    # What a person delineated stands in for what would be found.
+    named = {body_part(s.name) for s in given} | {s.name for s in given}
     organs = StructureSet(())
     notices: list[Text] = []
     if _is_ct_volume(image):
         organs = segment(image.volume, options=options.organs)
-        notices += about_organs(organs)
+        # How the cord is to be read is said of our own contour only.
+        ours = [s for s in organs if s.name != "spinal_cord" or s.name not in named]
+        notices += about_organs(StructureSet(tuple(ours)))
     why_not = _why_no_search(image, organs)
     if why_not is None:
         lesions = candidates(image.volume, organs, options=options.lesions)
@@ -107,9 +112,6 @@ def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructur
     else:
         lesions = ()
         notices.append(Text(NOT_SEARCHED, {"image": image.name, "why": why_not}))
-    # What a person delineated stands in for what would be found.
-    given = image.structures
-    named = {body_part(s.name) for s in given} | {s.name for s in given}
     automatic = tuple(s for s in (*organs, *lesions) if s.name not in named)
     structures = StructureSet((*given, *automatic))
     return ImageStructures(image=image.name, structures=structures), notices

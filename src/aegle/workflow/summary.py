@@ -102,6 +102,7 @@ def _plan(planning: Planning) -> dict[str, Any]:
         "dose_gy": made.prescription.dose_gy,
         "fractions": made.prescription.fractions,
         "gantry_deg": [beam.gantry_deg for beam in made.beams],
+        "notices": [str(notice) for notice in made.notices],
         "goals": [
             {
                 "structure": g.goal.structure,
