@@ -9,7 +9,9 @@ from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Quantity, Volume
 from aegle.imaging.measure import diameters
-from aegle.recognition.lesions import CandidateOptions, candidates
+from aegle.phantoms.thorax import ThoraxOptions, make_visit
+from aegle.recognition.lesions import CandidateOptions, candidates, smallest_found_mm
+from aegle.recognition.thorax_ct import ClassicalOptions, segment
 
 from .conftest import Chest
 
@@ -153,3 +155,27 @@ def test_other_quantities_are_refused(lung):
 
     with pytest.raises(QuantityError):
         candidates(pet, StructureSet(()), options=OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "least_mm"),
+    [
+        pytest.param((2.0, 2.0, 1.0), 5.25, id="1.75 diagonals of 3 mm"),
+        pytest.param((0.5, 0.5, 0.5), 5.0, id="never below the option"),
+    ],
+)
+def test_smallest_lesion_grows_with_the_voxel(spacing_mm, least_mm):
+    grid = Grid(shape=(2, 2, 2), spacing_mm=spacing_mm)
+
+    assert smallest_found_mm(grid, CandidateOptions()) == pytest.approx(least_mm)
+
+
+def test_cuts_through_vessels_on_coarse_voxels_are_no_lesions():
+    made = make_visit(2, options=ThoraxOptions(shape=(60, 128, 128)))
+    organs = segment(made.ct, options=ClassicalOptions())
+
+    found = candidates(made.ct, organs, options=CandidateOptions())
+
+    tumour = next(lesion for lesion in made.lesions if lesion.name == "tumour")
+    (only,) = found
+    assert np.linalg.norm(np.subtract(only.centroid_mm, tumour.centre_mm)) < 3

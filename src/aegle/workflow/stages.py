@@ -238,8 +238,10 @@ def _target(
 
 
 def _title(lesion: Lesion) -> str:
-    name = lesion.structure.name
-    return lesion.id if name == lesion.id else f"{lesion.id} ({name})"
+    """Return a lesion's id, with the name that a person gave it."""
+    if lesion.structure.origin == "automatic":
+        return lesion.id
+    return f"{lesion.id} ({lesion.structure.name})"
 
 
 def follow(
