@@ -94,6 +94,17 @@ def test_half_written_stage_is_cleared_away_and_made_again(calls, tmp_path):
     assert not list(stages.glob(".part-*"))
 
 
+@pytest.mark.parametrize("name", [".part-report.html", "..part-report.html.k3x_9", ".part-dicom"])
+def test_what_a_killed_writer_left_is_cleared_away(calls, tmp_path, name):
+    run(calls.pipeline(), tmp_path / "case")
+    (tmp_path / "case" / name).write_text("half")
+    (tmp_path / "case" / "report.html").write_text("whole")
+
+    run(calls.pipeline(), tmp_path / "case")
+
+    assert sorted(p.name for p in (tmp_path / "case").iterdir()) == ["report.html", "stages"]
+
+
 def test_missing_need_is_named_before_anything_runs(calls):
     with pytest.raises(WorkflowError, match="'follow' needs Planning, which nothing before"):
         Pipeline((Worklist,), (Stage.of("follow", calls.follow),))

@@ -98,7 +98,8 @@ def opened(root: Path) -> Iterator[CaseFolder]:
             raise WorkflowError(
                 f"Another run is working on {root}; wait for it or give another folder."
             ) from error
-        for left in [*root.glob(f"{PART}*"), *(root / "stages").glob(f"{PART}*")]:
+        # Writers keep a half file beside theirs, under a name that holds theirs.
+        for left in [*root.glob(f"*{PART}*"), *(root / "stages").glob(f"*{PART}*")]:
             _remove(left)
         yield CaseFolder(root)
 
