@@ -10,12 +10,10 @@ from typing import Annotated
 from pydantic.dataclasses import dataclass
 
 from aegle.diagnosis.rule import REVIEW, Outcome, Rule, evaluate, load
-from aegle.domain.codes import body_part
+from aegle.domain.codes import LUNGS, body_part
 from aegle.domain.finding import Findings, Lesion, LesionKind, Statistics, Suggestion
 from aegle.domain.text import Text
 from aegle.options import option
-
-LUNGS = frozenset({"lung_right", "lung_left", "lungs"})
 
 
 @dataclass(frozen=True, kw_only=True)

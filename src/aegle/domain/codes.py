@@ -61,6 +61,9 @@ BODY_PARTS: dict[str, Code] = {
 }
 """Code of each structure name that Aegle itself gives."""
 
+LUNGS = ("lung_right", "lung_left", "lungs")
+"""Body parts that are a lung or both."""
+
 _LESION_WORDS = ("gtv", "tumor", "tumour", "lesion", "nodule", "metast", "mass")
 _TARGET_WORDS = ("ptv", "ctv", "itv")
 _EXTERNAL_WORDS = ("body", "external", "skin", "patient")

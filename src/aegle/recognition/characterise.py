@@ -10,7 +10,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from aegle.domain.case import VisitStructures
-from aegle.domain.codes import StructureType, body_part
+from aegle.domain.codes import LUNGS, StructureType, body_part
 from aegle.domain.errors import GeometryError
 from aegle.domain.finding import (
     Diameters,
@@ -29,7 +29,6 @@ from aegle.imaging.resample import resample_structure
 from aegle.options import option
 from aegle.record.identity import derive_uid
 
-LUNGS = ("lung_right", "lung_left", "lungs")
 _NODE = re.compile(r"lymph|node|(^|[\W_])ln($|[\W_\d])", re.IGNORECASE)
 _NODULE = re.compile(r"nodule", re.IGNORECASE)
 _GROSS_TUMOUR = re.compile(r"^gtv", re.IGNORECASE)

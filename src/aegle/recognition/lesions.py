@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from scipy import ndimage
 
-from aegle.domain.codes import StructureType
+from aegle.domain.codes import LUNGS, StructureType
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Quantity, Volume
@@ -33,7 +33,6 @@ from aegle.imaging.morphology import (
 )
 from aegle.options import option
 
-LUNGS = ("lung_right", "lung_left", "lungs")
 BORDER = 0.8
 """A lesion's border is sought up to this share of a voxel beyond where it is cut off."""
 BALL = 1.3
@@ -160,12 +159,16 @@ def smallest_found_mm(grid: Grid, options: CandidateOptions) -> float:
     A cut through a vessel that is only a few voxels large looks like a small ball. On made
     patients with voxels from 1.9 mm to 5 mm none was larger than 1.7 voxel diagonals.
     """
-    return max(options.smallest_mm, options.voxel_diagonals * math.hypot(*grid.spacing_mm))
+    return max(options.smallest_mm, _resolved_mm(grid, options))
+
+
+def _resolved_mm(grid: Grid, options: CandidateOptions) -> float:
+    """Return the equivalent diameter that the voxels of a grid resolve [mm]."""
+    return options.voxel_diagonals * math.hypot(*grid.spacing_mm)
 
 
 def _is_large(lesion: Structure, options: CandidateOptions) -> bool:
-    least_mm = options.voxel_diagonals * math.hypot(*lesion.grid.spacing_mm)
-    if equivalent_diameter_mm(lesion) < least_mm:
+    if equivalent_diameter_mm(lesion) < _resolved_mm(lesion.grid, options):
         return False
     size = diameters(lesion)
     return (
