@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aegle.domain.codes import StructureType, structure_type
+from aegle.domain.codes import structure_type
 from aegle.domain.errors import FileError, GeometryError, InputError
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
@@ -147,7 +147,7 @@ def read_labels(path: Path, *, names: Mapping[int, str] | None = None) -> Struct
 
 
 def _structure(labels: NDArray[Any], number: int, name: str, grid: Grid) -> Structure:
-    kind = StructureType.LESION if "cancer" in name.lower() else structure_type(name)
+    kind = structure_type(name)
     return Structure.of(name, labels == number, grid, type=kind, origin="labelmap")
 
 

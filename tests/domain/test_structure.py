@@ -106,6 +106,9 @@ def test_names_in_common_use_are_known(name, part):
         ("lung nodule", StructureType.LESION),
         ("Skin", StructureType.EXTERNAL),
         ("Heart", StructureType.ORGAN),
+        ("Masseter_L", StructureType.ORGAN),
+        ("masses", StructureType.LESION),
+        ("lung cancer", StructureType.LESION),
     ],
 )
 def test_names_say_what_a_delineation_is_for(name, kind):

@@ -4,6 +4,7 @@ Codes are SNOMED CT as listed in DICOM PS3.16 (CID 4031, 6303, 7151, 9231) for a
 segmented properties; the RT ROI interpreted type is DICOM PS3.3 C.8.8.8.1.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -64,9 +65,9 @@ BODY_PARTS: dict[str, Code] = {
 LUNGS = ("lung_right", "lung_left", "lungs")
 """Body parts that are a lung or both."""
 
-_LESION_WORDS = ("gtv", "tumor", "tumour", "lesion", "nodule", "metast", "mass")
+# "mass" must stand alone: the masseter is an organ.
+_LESION = re.compile(r"gtv|tumou?r|lesion|nodule|metast|cancer|(^|[\W_\d])mass(es)?($|[\W_\d])")
 _TARGET_WORDS = ("ptv", "ctv", "itv")
-_EXTERNAL_WORDS = ("body", "external", "skin", "patient")
 
 
 def structure_type(name: str) -> StructureType:
@@ -74,12 +75,12 @@ def structure_type(name: str) -> StructureType:
 
     A file that states the type itself (RT ROI interpreted type) is believed before its name.
     """
-    word = name.lower().replace("-", "_").strip("_ ")
+    word = name.lower().strip("-_ ")
     if word.startswith(_TARGET_WORDS):
         return StructureType.TARGET
-    if word.startswith("gtv") or any(part in word for part in _LESION_WORDS):
+    if _LESION.search(word):
         return StructureType.LESION
-    if word in _EXTERNAL_WORDS:
+    if body_part(name) == "body":
         return StructureType.EXTERNAL
     return StructureType.ORGAN
 
