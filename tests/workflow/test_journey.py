@@ -141,6 +141,29 @@ def test_another_patient_is_refused(journey, tmp_path):
         api.run([other], journey.case, now=NOW)
 
 
+def test_case_stays_the_patients_while_its_report_is_written_anew(coarse_images, tmp_path):
+    from aegle import api
+
+    class StopWritingError(Exception):
+        pass
+
+    def stop_while_writing(stage, reused):
+        def progress(done, total):
+            if stage.name == "report" and done > 1:
+                raise StopWritingError
+
+        return progress
+
+    with pytest.raises(StopWritingError):
+        api.run([coarse_images], tmp_path / "case", now=NOW, announce=stop_while_writing)
+
+    dataset = pydicom.dcmread(next(coarse_images.rglob("*.dcm")))
+    dataset.PatientID = "SOMEONE-ELSE"
+    dataset.save_as(tmp_path / "other.dcm")
+    with pytest.raises(IdentityError, match="holds the case of patient 'MADE"):
+        api.run([tmp_path / "other.dcm"], tmp_path / "case", now=NOW)
+
+
 def test_killed_run_goes_on_and_ends_in_the_same_bytes(coarse_images, tmp_path):
     def command(case):
         program = [sys.executable, "-m", "aegle", "run", str(coarse_images)]

@@ -2,7 +2,7 @@
 
     CASE/stages/<name>/   a finished stage: its result, and the key it was made under
     CASE/<output>         what people and other programs read (report, DICOM objects, ...)
-    CASE/case.json        what everything was made from; written last
+    CASE/case.json        what everything was made from; its key is written last
 
 Everything is written beside its place under a name that starts with ``.part-`` and then moved,
 so a folder of that name is whole or not there. What a killed run left behind is cleared away by
@@ -71,12 +71,12 @@ class CaseFolder:
         part.rename(place)
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Write ``case.json``, which says that the case is complete."""
+        """Write ``case.json``: whose case it is and, once it is complete, its key."""
         with self.replacing(self.root / RECORD) as part:
             part.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
     def record(self) -> dict[str, Any]:
-        """Return ``case.json``; empty if the case is not complete."""
+        """Return ``case.json``; empty if nothing was published yet."""
         try:
             return dict(json.loads((self.root / RECORD).read_text("utf-8")))
         except (OSError, ValueError):

@@ -42,7 +42,8 @@ def publish(
     whole = all((folder.root / o.name).exists() for o in outputs)
     if record.get("key") == key and whole:
         return
-    (folder.root / "case.json").unlink(missing_ok=True)
+    # Not complete from here on, but still this patient's.
+    folder.write_record({"summary": {"patient": results.examinations.patient.id}})
     for done, output in enumerate(outputs):
         progress(done, len(outputs))
         with folder.replacing(folder.root / output.name) as part:
