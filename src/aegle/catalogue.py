@@ -13,6 +13,17 @@ from typing import Any
 from aegle.domain.errors import OptionError
 
 BUILT_IN: dict[str, dict[str, str]] = {
+    "network": {
+        "base-cnn": "aegle.learning.networks.plain:base_cnn",
+        "base-autoencoder": "aegle.learning.networks.autoencoders:base_autoencoder",
+        "narrow-autoencoder": "aegle.learning.networks.autoencoders:narrow_autoencoder",
+        "variational-autoencoder": "aegle.learning.networks.autoencoders:variational_autoencoder",
+        "mobilenet-v2": "aegle.learning.networks.mobilenet_v2:mobilenet_v2",
+        "densenet-121": "aegle.learning.networks.residual:densenet_121",
+        "resnet-18": "aegle.learning.networks.residual:resnet_18",
+        "small-resnet-3d": "aegle.learning.networks.residual:small_resnet_3d",
+        "small-cnn": "aegle.learning.networks.plain:small_cnn",
+    },
     "segmenter": {"classical-thorax-ct": "aegle.recognition.thorax_ct:segment"},
     "lesion_detector": {"classical-lung": "aegle.recognition.lesions:candidates"},
     "registration": {"rigid": "aegle.imaging.registration:register_rigid"},

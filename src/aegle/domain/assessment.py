@@ -1,0 +1,87 @@
+"""What is said of an image as a whole: how good it is, and what class a model gives it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegle.domain.text import Text
+
+
+class QualityGrade(Enum):
+    """Whether an image is fit to be read and measured."""
+
+    GOOD = "good"
+    LIMITED = "limited"
+    POOR = "poor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityMeasure:
+    """One property of an image that limits what can be read from it."""
+
+    name: str
+    """``noise``, ``blur``, ``coverage``, ``metal`` or ``text``."""
+    value: float
+    unit: str
+    limit: float
+    """Beyond this the image is limited."""
+    grade: QualityGrade
+    reason: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageQuality:
+    """How good one image is."""
+
+    image: str
+    """Name of the image in its examination."""
+    measures: tuple[QualityMeasure, ...]
+
+    @property
+    def grade(self) -> QualityGrade:
+        """The worst grade of any measure."""
+        order = list(QualityGrade)
+        return max((m.grade for m in self.measures), key=order.index, default=QualityGrade.GOOD)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageClassification:
+    """The probabilities that a model gives to the classes of one image."""
+
+    image: str
+    """Name of the image in its examination."""
+    model: str
+    """Name and version of the model."""
+    model_digest: str
+    """SHA-256 of the model's file."""
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    """Calibrated, one per class."""
+    evidence: NDArray[np.float32] | None = None
+    """Share of each pixel in the probability of the likeliest class [0, 1], shape (row, column)."""
+    measured: Text = Text("")
+    """How good the model was found to be, and on what."""
+    notices: tuple[Text, ...] = ()
+
+    @property
+    def likeliest(self) -> str:
+        """The class with the highest probability."""
+        return self.classes[int(np.argmax(self.probabilities))]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VisitAssessments:
+    """What is said of the images of one visit."""
+
+    qualities: tuple[ImageQuality, ...] = ()
+    classifications: tuple[ImageClassification, ...] = ()
+    notices: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AllAssessments:
+    """What is said of the images of every visit, in the order of the visits."""
+
+    visits: tuple[VisitAssessments, ...]

@@ -1,0 +1,1 @@
+"""How good is it: scores with intervals, curves, subgroups, shortcuts, agreement, model cards."""

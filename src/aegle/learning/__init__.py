@@ -1,0 +1,1 @@
+"""Networks and how they are trained: data, augmentation, transfer, the loop, the model file."""

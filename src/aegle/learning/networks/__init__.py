@@ -1,0 +1,1 @@
+"""Network architectures; each function returns a torch module."""
