@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from aegle.phantoms.thorax import ThoraxOptions
     from aegle.report.language import Language
     from aegle.workflow.demo import Demo
+    from aegle.workflow.learning.plan import Plan
+    from aegle.workflow.learning.recipe import Recipe
+    from aegle.workflow.learning.run_folder import Announce as LearningAnnounce
+    from aegle.workflow.learning.run_folder import Done
     from aegle.workflow.pipeline import Announce
 
 __all__ = [
@@ -29,9 +33,13 @@ __all__ = [
     "demo",
     "describe",
     "doctor",
+    "evaluate",
+    "predict",
     "read_options",
+    "recipe",
     "run",
     "summary",
+    "train",
 ]
 
 _LATER = {"Demo": "aegle.workflow.demo", "ThoraxOptions": "aegle.phantoms.thorax"}
@@ -119,6 +127,118 @@ def demo(
         options=patient,
         announce=announce or unannounced,
     )
+
+
+def recipe(source: str | Path | Mapping[str, Any], settings: str | Iterable[str] = ()) -> "Recipe":
+    """Read all that is decided before a model is trained.
+
+    Args:
+        source: TOML file, or sections by name, as in ``{"data": {"path": "images.zip"}}``.
+        settings: ``section.option=value``, one or several, put over it.
+
+    Raises:
+        OptionError: The file cannot be read, or a section or option is unknown or out of bounds.
+    """
+    from aegle.workflow.learning.plan import recipe_or_plan
+
+    return recipe_or_plan(source, settings)
+
+
+def train(
+    recipe: "str | Path | Mapping[str, Any] | Recipe | Plan",
+    out: str | Path,
+    *,
+    fold: int | None = None,
+    cross_validate: bool = False,
+    cache: str | Path | None = None,
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Look at images, plan, prepare, train a model and say how good it is.
+
+    Args:
+        recipe: Recipe, its TOML file or sections, or the ``plan.json`` of a run to repeat.
+        out: Folder of the run; made, or gone on with.
+        fold: Part to judge on, from 0; the first by default.
+        cross_validate: Train on every part in turn, with every seed.
+        cache: Folder of prepared images, which runs may share; ``out/cache`` by default.
+        announce: Told of each step before it starts.
+
+    Returns:
+        Where the model and the pages are, and the scores with their intervals.
+
+    Raises:
+        InputError: The images cannot be learned from; the message says what is wrong with which.
+        OptionError: The recipe is wrong, or the folder holds something else.
+    """
+    from aegle.workflow.learning import training
+
+    request = training.Request(
+        recipe=recipe,
+        out=Path(out),
+        fold=fold,
+        cross_validate=cross_validate,
+        cache=None if cache is None else Path(cache),
+    )
+    return training.run(request, announce=announce)
+
+
+def evaluate(
+    model: str | Path,
+    data: "str | Path | Mapping[str, Any] | Recipe",
+    out: str | Path,
+    *,
+    by: str | Iterable[str] = (),
+    reader: str = "",
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Judge a model on labelled images.
+
+    Args:
+        model: Model file.
+        data: Images with classes: folder, manifest, zip, npz; or a recipe, of which the sections
+            ``data`` and ``evaluate`` count.
+        out: Folder for the results.
+        by: Columns of the manifest by which subgroups are judged too.
+        reader: Column of the manifest with a second reader's class.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: The images cannot be judged by this model.
+        OptionError: An option or column is unknown.
+    """
+    from aegle.workflow.learning import evaluating
+
+    request = evaluating.Request(
+        model=Path(model),
+        data=data,
+        out=Path(out),
+        by=(by,) if isinstance(by, str) else tuple(by),
+        reader=reader,
+    )
+    return evaluating.run(request, announce=announce)
+
+
+def predict(
+    model: str | Path,
+    path: str | Path,
+    out: str | Path,
+    *,
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Use a model on images whose class is not known.
+
+    Args:
+        model: Model file.
+        path: Picture, DICOM file, folder, zip or npz.
+        out: Folder for the results.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: An image cannot be read, or is of another kind than the model is made for.
+    """
+    from aegle.workflow.learning import predicting
+
+    return predicting.run(Path(model), Path(path), Path(out), announce=announce)
 
 
 def summary(results: "CaseResults") -> dict[str, Any]:

@@ -24,6 +24,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "small-resnet-3d": "aegle.learning.networks.residual:small_resnet_3d",
         "small-cnn": "aegle.learning.networks.plain:small_cnn",
     },
+    "classifier": {"radiograph": "aegle.recognition.classify:classify"},
+    "quality_check": {"no-reference": "aegle.recognition.quality:assess_quality"},
     "segmenter": {"classical-thorax-ct": "aegle.recognition.thorax_ct:segment"},
     "lesion_detector": {"classical-lung": "aegle.recognition.lesions:candidates"},
     "registration": {"rigid": "aegle.imaging.registration:register_rigid"},

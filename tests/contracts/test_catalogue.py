@@ -1,20 +1,35 @@
 """What every capability promises; a new line in the catalogue is tested at once."""
 
 import dataclasses
+import inspect
+from typing import get_type_hints
 
 import pytest
+import torch
+from torch import nn
 
 from aegle import catalogue
 from aegle.domain.errors import OptionError
 from aegle.options import options_type, schema
 from aegle.workflow.stage import Stage
 
-ALL = [(kind, name) for kind in catalogue.BUILT_IN for name in catalogue.names(kind)]
+ALL = [
+    (kind, name)
+    for kind in catalogue.BUILT_IN
+    if kind != "network"
+    for name in catalogue.names(kind)
+]
+NETWORKS = catalogue.names("network")
 
 
 @pytest.fixture(params=ALL, ids="/".join)
 def capability(request):
     return catalogue.load(*request.param)
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    return catalogue.load("network", request.param)
 
 
 def test_states_what_it_needs_and_gives(capability):
@@ -52,6 +67,31 @@ def test_holds_every_caller_to_its_bounds(capability):
     for name, beyond in limits.items():
         with pytest.raises(ValueError, match=name):
             kind(**{name: beyond})
+
+
+def test_network_is_set_by_plain_keywords_with_defaults(network):
+    hints = get_type_hints(network)
+    parameters = inspect.signature(network).parameters
+
+    assert hints["return"] is nn.Module
+    for name, parameter in parameters.items():
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert type(parameter.default) is hints[name]
+        assert hints[name] in {int, float, bool, str}
+
+
+def test_network_explains_every_setting(network):
+    text = inspect.getdoc(network)
+
+    assert all(f"\n    {name}: " in text for name in inspect.signature(network).parameters)
+
+
+def test_network_is_built_by_its_defaults_alone(network):
+    with torch.device("meta"):
+        built = network()
+
+    assert isinstance(built, nn.Module)
+    assert any(parameter.requires_grad for parameter in built.parameters())
 
 
 def test_unknown_name_lists_the_known_ones():

@@ -32,4 +32,6 @@ def reference_of(series: ScannedSeries, order: Sequence[int]) -> SeriesReference
         study_description=found.text(tags.STUDY_DESCRIPTION),
         accession_number=found.text(tags.ACCESSION_NUMBER),
         slice_thickness_mm=found.number(tags.SLICE_THICKNESS),
+        body_part=found.text(tags.BODY_PART_EXAMINED).upper(),
+        view=found.text(tags.VIEW_POSITION).upper(),
     )

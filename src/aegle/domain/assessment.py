@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aegle.domain.text import Text
 
 
 class QualityGrade(Enum):
     """Whether an image is fit to be read and measured."""
 
-    GOOD = "good"
+    GOOD = "adequate"
     LIMITED = "limited"
     POOR = "poor"
 
@@ -46,7 +43,7 @@ class ImageQuality:
         return max((m.grade for m in self.measures), key=order.index, default=QualityGrade.GOOD)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageClassification:
     """The probabilities that a model gives to the classes of one image."""
 
@@ -59,8 +56,6 @@ class ImageClassification:
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
     """Calibrated, one per class."""
-    evidence: NDArray[np.float32] | None = None
-    """Share of each pixel in the probability of the likeliest class [0, 1], shape (row, column)."""
     measured: Text = Text("")
     """How good the model was found to be, and on what."""
     notices: tuple[Text, ...] = ()
@@ -68,10 +63,10 @@ class ImageClassification:
     @property
     def likeliest(self) -> str:
         """The class with the highest probability."""
-        return self.classes[int(np.argmax(self.probabilities))]
+        return max(zip(self.probabilities, self.classes, strict=True))[1]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VisitAssessments:
     """What is said of the images of one visit."""
 
@@ -80,7 +75,7 @@ class VisitAssessments:
     notices: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class AllAssessments:
     """What is said of the images of every visit, in the order of the visits."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from aegle.domain.assessment import AllAssessments
 from aegle.domain.finding import Findings, Suggestion
 from aegle.domain.plan import Plan
 from aegle.domain.response import FollowUp
@@ -122,3 +123,4 @@ class CaseResults:
     following: Following
     worklist: Worklist
     provenance: Provenance
+    assessments: AllAssessments = AllAssessments(())

@@ -42,6 +42,10 @@ class SeriesReference:
     study_description: str = ""
     accession_number: str = ""
     slice_thickness_mm: float | None = None
+    body_part: str = ""
+    """DICOM Body Part Examined, e.g. ``CHEST``; empty if the file does not say."""
+    view: str = ""
+    """DICOM View Position of a radiograph: PA, AP, LL, RL, ...; empty if not said."""
     is_from_dicom: bool = True
     """False for an image that came from another kind of file."""
 

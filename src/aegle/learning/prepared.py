@@ -1,12 +1,33 @@
 """Prepared images in one array on disk, so that training reads them at the speed of memory."""
 
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from aegle.learning.preparation import PreparationOptions
-from aegle.learning.samples import Sample
+from aegle.domain.errors import FileError, InputError
+from aegle.learning.preparation import VERSION, PreparationOptions, prepare
+from aegle.learning.samples import Sample, SampleSet
+from aegle.record.identity import digest
+
+VALUES = "values.npy"
+INDEX = "index.json"
+_PART = ".part"
+_BLOCK = 256
+"""Images that are prepared before they are written together."""
+_SHOWN = 5
+"""Unreadable images that a message names."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,3 +49,180 @@ class PreparedSet:
     def groups(self) -> tuple[str, ...]:
         """What belongs together, one per image."""
         return tuple(sample.group or sample.name for sample in self.samples)
+
+
+def prepare_all(
+    samples: SampleSet,
+    folder: Path,
+    *,
+    options: PreparationOptions,
+    progress: Callable[[int, int], None],
+) -> PreparedSet:
+    """Prepare images once, and read them from a folder from then on.
+
+    Args:
+        samples: Images of one kind: all pictures or all volumes.
+        folder: Each set is kept here in a folder of its own, named by what it was made from:
+            the names and contents of the images and the options. Folders may be deleted.
+        options: Size, crop and scaling.
+        progress: Told of the images done and the images in all.
+
+    Returns:
+        The images as a read-only view of the file, with the samples as given.
+
+    Raises:
+        InputError: Images cannot be read or prepared; the message names the first.
+        FileError: The folder cannot be written to.
+    """
+    if not samples.samples:
+        raise InputError(f"{samples.source}: there are no images to prepare.")
+    key = _key(samples, options)
+    place = folder / key
+    with _locked(folder, key):
+        if not _is_whole(place):
+            _make(samples, place, options, progress)
+    progress(len(samples.samples), len(samples.samples))
+    return PreparedSet(
+        classes=samples.classes,
+        samples=samples.samples,
+        values=np.load(place / VALUES, mmap_mode="r", allow_pickle=False),
+        preparation=options,
+    )
+
+
+def _key(samples: SampleSet, options: PreparationOptions) -> str:
+    settings = TypeAdapter(PreparationOptions).dump_json(options)
+    parts: list[str | bytes] = [VERSION, settings]
+    for sample in samples.samples:
+        parts += [sample.name, hashlib.sha256(samples.content(sample)).digest()]
+    return digest(*parts)[:32]
+
+
+@contextmanager
+def _locked(folder: Path, key: str) -> Iterator[None]:
+    """Let one process at a time make a set; the others wait and find it made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / f".{key}.lock").open("w")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _unwritable(folder: Path, error: OSError) -> FileError:
+    return FileError(
+        folder,
+        f"prepared images cannot be written there ({error.strerror or error}).",
+        "Make room, or give another folder.",
+    )
+
+
+def _is_whole(place: Path) -> bool:
+    """Return whether a set is there as it was written."""
+    try:
+        shape = json.loads((place / INDEX).read_text("utf-8"))["shape"]
+        values = np.load(place / VALUES, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(list(values.shape) == shape and values.dtype == np.uint8)
+
+
+def _make(
+    samples: SampleSet,
+    place: Path,
+    options: PreparationOptions,
+    progress: Callable[[int, int], None],
+) -> None:
+    part = place.with_name(place.name + _PART)
+    try:
+        for old in (part, place):
+            shutil.rmtree(old, ignore_errors=True)
+        part.mkdir()
+        shape = _write_values(samples, part / VALUES, options, progress)
+        index = {
+            "source": samples.source,
+            "version": VERSION,
+            "preparation": TypeAdapter(PreparationOptions).dump_python(options),
+            "shape": shape,
+            "names": [sample.name for sample in samples.samples],
+        }
+        (part / INDEX).write_text(json.dumps(index, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        part.rename(place)
+    except BaseException as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _unwritable(place.parent, error) from error
+        raise
+
+
+def _write_values(
+    samples: SampleSet,
+    path: Path,
+    options: PreparationOptions,
+    progress: Callable[[int, int], None],
+) -> list[int]:
+    """Write the images one after the other; return the shape of all.
+
+    A plain file is written rather than a memory map, on which a full disk kills the process.
+    """
+    total = len(samples.samples)
+    failed: list[str] = []
+    shape: tuple[int, ...] | None = None
+    with path.open("wb") as file, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        for start in range(0, total, _BLOCK):
+            block = samples.samples[start : start + _BLOCK]
+            images, errors = _prepared(samples, block, options, threads)
+            failed += errors
+            progress(start + len(block), total)
+            if failed:
+                continue
+            if shape is None:
+                shape = images[0].shape
+                _write_header(file, (total, *shape))
+            _require_one_shape(block, images, shape)
+            file.write(np.stack(images).tobytes())
+    if failed or shape is None:
+        more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
+        raise InputError(
+            f"{samples.source}: {len(failed)} of {total} images cannot be used. "
+            f"{'; '.join(failed[:_SHOWN])}{more}. Correct them or leave them out."
+        )
+    return [total, *shape]
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _prepared(
+    samples: SampleSet,
+    block: tuple[Sample, ...],
+    options: PreparationOptions,
+    threads: ThreadPoolExecutor,
+) -> tuple[list[NDArray[np.uint8]], list[str]]:
+    """Return the prepared images, and what is wrong with those that cannot be."""
+
+    def one(sample: Sample) -> NDArray[np.uint8] | str:
+        try:
+            return prepare(samples.load(sample), options=options)
+        except InputError as error:
+            said = str(error).rstrip(".")
+            return said if sample.name in said else f"{sample.name}: {said}"
+
+    results = list(threads.map(one, block))
+    errors = [result for result in results if isinstance(result, str)]
+    return [result for result in results if not isinstance(result, str)], errors
+
+
+def _require_one_shape(
+    block: tuple[Sample, ...], images: list[NDArray[np.uint8]], shape: tuple[int, ...]
+) -> None:
+    for sample, image in zip(block, images, strict=True):
+        if image.shape != shape:
+            raise InputError(
+                f"'{sample.name}' becomes an image of shape {image.shape}, the first one "
+                f"{shape}: pictures and volumes are mixed. Leave one kind out."
+            )

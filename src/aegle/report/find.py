@@ -10,6 +10,7 @@ from aegle.domain.structure import Structure
 from aegle.domain.study import Examination, Image, Projection
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity
+from aegle.report import assessment
 from aegle.report.blocks import (
     Block,
     LegendEntry,
@@ -121,6 +122,7 @@ def _visit(results: CaseResults, number: int, words: Words, palette: Palette) ->
     left_out = len(subjects) - len(pictured) + max(0, len(visit.projections) - MOST_IMAGES)
     if left_out:
         yield Paragraph(words("Not pictured: {count} more images.", count=left_out), Tone.CALM)
+    yield from assessment.quality_blocks(results, number, words)
     segmented = results.segmentations.visits
     found = segmented[number].notices if number < len(segmented) else ()
     notices = (*visit.notices, *found, *findings.notices)

@@ -4,6 +4,7 @@ import re
 
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Suggestion
+from aegle.report import assessment
 from aegle.report.blocks import Block, Card, Cell, Paragraph, Section, Tone
 from aegle.report.find import visit_heading
 from aegle.report.language import Words, clean
@@ -17,6 +18,7 @@ def section(results: CaseResults, words: Words) -> Section:
     blocks: list[Block] = []
     for number, visit in enumerate(results.examinations.visits):
         blocks.append(visit_heading(visit, number, words))
+        blocks += assessment.classification_blocks(results, number, words)
         suggestions = _of(results, number)
         if not suggestions:
             blocks.append(Paragraph(words("No rule was asked at this visit."), Tone.CALM))

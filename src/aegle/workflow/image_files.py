@@ -47,7 +47,7 @@ class FileOptions:
     """What image files that are not DICOM do not say themselves."""
 
     modality: Annotated[
-        Literal["by-name", "CT", "PT", "MR"],
+        Literal["by-name", "CT", "PT", "MR", "DX"],
         option(
             "Modality of image files that are not DICOM; by-name: the word ct, pet, pt, suv, mr, "
             "t1, t2, flair, adc or cxr in the file's name"

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import aegle
+from aegle.domain.assessment import AllAssessments
 from aegle.domain.case import (
     AllFindings,
     AllSuggestions,
@@ -28,9 +29,11 @@ from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
 from aegle.workflow.reading import Inputs, ReadingOptions, gather, read_images
 from aegle.workflow.stage import Stage
 from aegle.workflow.stages import (
+    AssessOptions,
     FollowOptions,
     SegmentOptions,
     TreatmentOptions,
+    assess_images,
     find_structures,
     follow,
     measure,
@@ -62,6 +65,7 @@ def pipeline(options: CaseOptions) -> Pipeline:
     following = FollowOptions(
         registration=options.registration, matching=options.matching, recist=options.recist
     )
+    assessing = AssessOptions(quality=options.quality, classify=options.classify)
     finding = SegmentOptions(organs=options.organs, lesions=options.lesions)
     return Pipeline(
         (Inputs,),
@@ -69,6 +73,7 @@ def pipeline(options: CaseOptions) -> Pipeline:
             Stage.of(
                 "images", read_images, ReadingOptions(images=options.images, files=options.files)
             ),
+            Stage.of("assessments", assess_images, assessing),
             Stage.of("structures", find_structures, finding),
             Stage.of("findings", measure, options.measure),
             Stage.of("suggestions", suggest_categories, options.suggest),
@@ -114,6 +119,7 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
             following=found[Following],
             worklist=found[Worklist],
             provenance=provenance,
+            assessments=found[AllAssessments],
         )
         writing = Stage(name="report", run=publish, needs=(), gives=CaseResults)
         key = digest(

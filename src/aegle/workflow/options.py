@@ -4,8 +4,6 @@ The same sections appear in Python, in a TOML file (``aegle run --options case.t
 command line (``--set photons.beamlet_mm=7``) and in the record kept with the result.
 """
 
-import json
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
@@ -18,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from aegle.domain.errors import OptionError
 from aegle.options import option, read, schema
+from aegle.workflow.settings import changed, from_toml
 
 if TYPE_CHECKING:
     from aegle.diagnosis.suggest import SuggestOptions
@@ -28,7 +27,9 @@ if TYPE_CHECKING:
     from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions
     from aegle.planning.targets import TargetOptions
     from aegle.recognition.characterise import CharacteriseOptions
+    from aegle.recognition.classify import ClassifyOptions
     from aegle.recognition.lesions import CandidateOptions
+    from aegle.recognition.quality import QualityOptions
     from aegle.recognition.thorax_ct import ClassicalOptions
     from aegle.response.matching import MatchOptions
     from aegle.response.recist_1_1 import Recist11Options
@@ -51,6 +52,8 @@ _KINDS = {
     "scan": "aegle.dicom.listing.ScanOptions",
     "images": "aegle.dicom.image_options.ImageOptions",
     "files": "aegle.workflow.image_files.FileOptions",
+    "quality": "aegle.recognition.quality.QualityOptions",
+    "classify": "aegle.recognition.classify.ClassifyOptions",
     "organs": "aegle.recognition.thorax_ct.ClassicalOptions",
     "lesions": "aegle.recognition.lesions.CandidateOptions",
     "measure": "aegle.recognition.characterise.CharacteriseOptions",
@@ -66,6 +69,7 @@ _KINDS = {
 }
 SECTIONS = tuple(_KINDS)
 """Names of the sections, in the order of the stages."""
+_FILE_HINT = "Write a table for each section, with the names that `aegle options` lists."
 
 
 @cache
@@ -87,6 +91,8 @@ class CaseOptions:
     scan: "ScanOptions" = field(default_factory=_default("scan"))
     images: "ImageOptions" = field(default_factory=_default("images"))
     files: "FileOptions" = field(default_factory=_default("files"))
+    quality: "QualityOptions" = field(default_factory=_default("quality"))
+    classify: "ClassifyOptions" = field(default_factory=_default("classify"))
     organs: "ClassicalOptions" = field(default_factory=_default("organs"))
     lesions: "CandidateOptions" = field(default_factory=_default("lesions"))
     measure: "CharacteriseOptions" = field(default_factory=_default("measure"))
@@ -122,15 +128,8 @@ def read_options(file: str | Path | None = None, settings: str | Iterable[str] =
         OptionError: The file cannot be read, a section or option is unknown, or a value is out
             of bounds.
     """
-    values = _sections(_from_file(file))
-    for setting in (settings,) if isinstance(settings, str) else settings:
-        path, equals, text = setting.partition("=")
-        section, dot, name = path.partition(".")
-        if not (equals and dot):
-            raise OptionError(f"Cannot read '{setting}'; write section.option=value.")
-        _require_section(section)
-        values.setdefault(section, {})[name] = _value(section, name, text)
-    return _built(values)
+    found = {} if file is None else from_toml(Path(file), _FILE_HINT)
+    return _built(changed(_sections(found), settings, _known))
 
 
 def options_of(sections: Mapping[str, Any]) -> CaseOptions:
@@ -174,36 +173,6 @@ def _require_section(name: str) -> None:
         raise OptionError(f"Unknown section '{name}' of options; known: {', '.join(SECTIONS)}.")
 
 
-def _value(section: str, name: str, text: str) -> Any:
-    """Return what the text of a setting stands for, by the type of its option."""
-    facts = schema(kind_of(section)).get("properties", {}).get(name, {})
-    forms = facts.get("anyOf", [facts])
-    kinds = {form.get("type") for form in forms}
-    if "string" in kinds:
-        return text
-    value = _json(text)
-    if "array" not in kinds or value is None or isinstance(value, list):
-        return value
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    is_text = any(form.get("items", {}).get("type") == "string" for form in forms)
-    return parts if is_text else [_json(part) for part in parts]
-
-
-def _json(text: str) -> Any:
-    """Return the value of JSON; the text itself if it is none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _from_file(file: str | Path | None) -> Mapping[str, Any]:
-    if file is None:
-        return {}
-    try:
-        return tomllib.loads(Path(file).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise OptionError(
-            f"{file}: cannot be read as TOML ({error}). Write a table for each section, with the "
-            "names that `aegle options` lists."
-        ) from error
+def _known(section: str) -> type[Any]:
+    _require_section(section)
+    return kind_of(section)

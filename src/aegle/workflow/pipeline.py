@@ -26,7 +26,9 @@ def unannounced(stage: Stage, reused: bool) -> Progress:  # noqa: ARG001
 def code_digest() -> str:
     """Return a digest of this package's source: other code may give another result."""
     root = Path(aegle.__file__).parent
-    sources = sorted(p for p in root.rglob("*") if p.suffix in {".py", ".toml", ".json", ".npz"})
+    sources = sorted(
+        p for p in root.rglob("*") if p.suffix in {".py", ".toml", ".json", ".npz", ".safetensors"}
+    )
     return digest(*(part for p in sources for part in (str(p.relative_to(root)), p.read_bytes())))
 
 

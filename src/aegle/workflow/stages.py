@@ -7,6 +7,7 @@ data at hand it says in its result; only data that cannot be used at all raise a
 from dataclasses import dataclass, replace
 
 from aegle.diagnosis.suggest import SuggestOptions, suggest
+from aegle.domain.assessment import AllAssessments, VisitAssessments
 from aegle.domain.case import (
     AllFindings,
     AllSuggestions,
@@ -31,7 +32,9 @@ from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, plan, prescribe
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
+from aegle.recognition.classify import ClassifyOptions, classify
 from aegle.recognition.lesions import CandidateOptions, candidates, smallest_found_mm
+from aegle.recognition.quality import QualityOptions, assess_quality
 from aegle.recognition.thorax_ct import ClassicalOptions, segment
 from aegle.recognition.thorax_ct import notices as about_organs
 from aegle.response.matching import MatchOptions, match
@@ -57,6 +60,14 @@ class SegmentOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AssessOptions:
+    """How images as a whole are judged."""
+
+    quality: QualityOptions
+    classify: ClassifyOptions
+
+
+@dataclass(frozen=True, kw_only=True)
 class TreatmentOptions:
     """What is treated and how."""
 
@@ -73,6 +84,24 @@ class FollowOptions:
     registration: RigidOptions
     matching: MatchOptions
     recist: Recist11Options
+
+
+def assess_images(
+    examinations: Examinations, *, options: AssessOptions, progress: Progress
+) -> AllAssessments:
+    """Say how good every image is, and what class a model gives to each radiograph."""
+    visits = []
+    for done, visit in enumerate(examinations.visits):
+        progress(done, len(examinations.visits))
+        classified = classify(visit, options=options.classify)
+        visits.append(
+            VisitAssessments(
+                qualities=assess_quality(visit, options=options.quality),
+                classifications=classified.classifications,
+                notices=classified.notices,
+            )
+        )
+    return AllAssessments(tuple(visits))
 
 
 def find_structures(

@@ -30,7 +30,8 @@ def _visit(results: CaseResults, index: int) -> dict[str, Any]:
     visit = results.examinations.visits[index]
     findings = results.findings.visits[index]
     segmented = results.segmentations.visits[index]
-    notices = (*visit.notices, *segmented.notices, *findings.notices)
+    assessed = results.assessments.visits[index]
+    notices = (*visit.notices, *assessed.notices, *segmented.notices, *findings.notices)
     return {
         "study": visit.study_uid,
         "time": visit.time.isoformat() if visit.time else None,
@@ -51,6 +52,26 @@ def _visit(results: CaseResults, index: int) -> dict[str, Any]:
                 "shape": list(projection.image.values.shape),
             }
             for projection in visit.projections
+        ],
+        "quality": [
+            {
+                "image": q.image,
+                "grade": q.grade.value,
+                "measures": [
+                    {"name": m.name, "value": m.value, "unit": m.unit, "grade": m.grade.value}
+                    for m in q.measures
+                ],
+            }
+            for q in assessed.qualities
+        ],
+        "classifications": [
+            {
+                "image": c.image,
+                "model": c.model,
+                "sha256": c.model_digest,
+                "probabilities": dict(zip(c.classes, c.probabilities, strict=True)),
+            }
+            for c in assessed.classifications
         ],
         "organs": [
             {"name": o.name, "image": o.statistics.image, "volume_ml": o.volume_ml}

@@ -1,42 +1,28 @@
-"""The ``aegle`` command. Holds no clinical logic; every command is one call of the API.
-
-Exit status: 0 done, 1 failed (the message says why), 2 bad usage. Progress goes to the error
-stream, results to the output stream.
-"""
+"""Commands about one patient's case."""
 
 import json
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 import aegle
-from aegle.domain.errors import AegleError, OptionError
-
-app = typer.Typer(
-    name="aegle",
-    help=f"From a patient's images to a decision and back.\n\n{aegle.RESEARCH_USE}",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+from aegle.cli.console import (
+    JsonOption,
+    SettingsOption,
+    output,
+    print_json,
+    progress,
+    stoppable,
 )
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-output = Console(highlight=False, soft_wrap=True)
-
 
 Language = Literal["en", "zh"]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 LanguageOption = Annotated[Language, typer.Option("--language", help="Language of the report.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 NowOption = Annotated[
     datetime | None,
     typer.Option(
@@ -47,7 +33,6 @@ NowOption = Annotated[
 ]
 
 
-@app.command()
 def demo(
     out: OutOption = Path("aegle-demo"),
     language: LanguageOption = "en",
@@ -60,18 +45,17 @@ def demo(
     """
     from aegle import api
 
-    with _stoppable(), _progress() as announce:
+    with stoppable(), progress() as announce:
         made = api.demo(out, language=language, now=now, announce=announce)
     if as_json:
         rows = [asdict(row) for row in made.agreement]
         found = {"agreement": rows, "report": str(_report(made.case))}
-        _print_json(api.summary(made.results) | found)
+        print_json(api.summary(made.results) | found)
         return
     output.print(_agreement_table(made.agreement))
     _print_where(made.case)
 
 
-@app.command()
 def run(
     paths: Annotated[
         list[Path],
@@ -82,10 +66,7 @@ def run(
     options: Annotated[
         Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="One option, as section.option=value; lists as 0,90."),
-    ] = None,
+    settings: SettingsOption = None,
     now: NowOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,17 +79,16 @@ def run(
     from aegle import api
 
     chosen = api.read_options(options, settings or ())
-    with _stoppable(), _progress() as announce:
+    with stoppable(), progress() as announce:
         results = api.run(paths, out, options=chosen, language=language, now=now, announce=announce)
     if as_json:
-        _print_json(api.summary(results))
+        print_json(api.summary(results))
         return
     for line in _lines(api.summary(results)):
         output.print(line, markup=False)
     _print_where(out)
 
 
-@app.command("options")
 def list_options(as_json: JsonOption = False) -> None:
     """List every option of `aegle run` with meaning, unit and default.
 
@@ -118,7 +98,7 @@ def list_options(as_json: JsonOption = False) -> None:
 
     rows = api.describe()
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     name = Column("option", no_wrap=True, min_width=max(map(len, map(_option_name, rows))))
     table = Table(name, "meaning", "default")
@@ -131,7 +111,6 @@ def list_options(as_json: JsonOption = False) -> None:
     output.print(table)
 
 
-@app.command()
 def doctor(as_json: JsonOption = False) -> None:
     """Say what is installed and what it allows.
 
@@ -141,7 +120,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
     found = api.doctor()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     table = Table("what", "found", show_header=False)
     for name, value in _flat(found):
@@ -149,84 +128,8 @@ def doctor(as_json: JsonOption = False) -> None:
     output.print(table)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    try:
-        app(args=arguments)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    except OptionError as error:
-        errors.print(f"aegle: {error}", markup=False)
-        return 2
-    except AegleError as error:
-        errors.print(f"aegle: {error}", markup=False)
-        return 1
-    except OSError as error:
-        errors.print(f"aegle: {_system_words(error)}", markup=False)
-        return 1
-    return 0
-
-
-def _system_words(error: OSError) -> str:
-    """Say what the system refused; most often the disk is full or a folder was taken away."""
-    where = f"{error.filename}: " if error.filename else ""
-    return (
-        f"{where}{error.strerror or error}. Make room or give another folder; the same command "
-        "goes on where this one was."
-    )
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """End with words when the user stops a run."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        errors.print("aegle: stopped; the same command goes on where this one was", markup=False)
-        raise SystemExit(1) from stop
-
-
 def _option_name(row: dict[str, Any]) -> str:
     return f"{row['section']}.{row['option']}"
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Give an announcer: a bar per stage on a terminal, a line per stage elsewhere."""
-    if not errors.is_terminal:
-        yield _announce_line
-        return
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors) as bars:
-        last: list[Any] = []
-
-        def announce(stage: Any, reused: bool) -> Any:
-            _finish(bars, last)
-            last[:] = [bars.add_task(f"{stage.name}{' (kept)' if reused else ''}", total=None)]
-            task = last[0]
-            return lambda done, total: bars.update(task, completed=done, total=total)
-
-        yield announce
-        _finish(bars, last)
-
-
-def _finish(bars: Progress, last: list[Any]) -> None:
-    for task in last:
-        bars.update(task, completed=1, total=1)
-        bars.stop_task(task)
-
-
-def _announce_line(stage: Any, reused: bool) -> Any:
-    errors.print(f"{stage.name}{' (kept)' if reused else ''} ...", markup=False)
-    return _ignore
-
-
-def _ignore(_done: int, _total: int) -> None:
-    """Show no steps where there is no terminal."""
-
-
-def _print_json(data: Any) -> None:
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=1) + "\n")
 
 
 def _print_where(case: Path) -> None:
@@ -297,8 +200,3 @@ def _flat(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, value in found.items():
         yield from _flat(value, f"{name} {key}".strip())
-
-
-def entry() -> None:
-    """Run the command line and end the process with its exit status."""
-    sys.exit(main())

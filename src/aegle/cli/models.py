@@ -1,0 +1,128 @@
+"""Commands about models: train, evaluate, use."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+import aegle
+from aegle.cli.console import (
+    JsonOption,
+    SettingsOption,
+    output,
+    print_json,
+    progress,
+    stoppable,
+)
+
+ModelArgument = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+
+
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(help="Recipe (.toml), or the plan.json of a run to repeat.")
+    ],
+    out: OutOption,
+    settings: SettingsOption = None,
+    fold: Annotated[
+        int | None, typer.Option("--fold", help="Part to judge on, from 0; the first by default.")
+    ] = None,
+    cross_validate: Annotated[
+        bool,
+        typer.Option("--cross-validate", help="Train on every part in turn, with every seed."),
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of prepared images; OUT/cache by default."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model by a recipe, and say how good it is.
+
+    A training that was stopped goes on where it was; finished parts are not repeated.
+
+    Example: `aegle train recipes/base-cnn.toml --out base --set train.epochs=5`
+    """
+    from aegle import api
+
+    with stoppable(), progress() as announce:
+        done = api.train(
+            api.recipe(recipe, settings or ()),
+            out,
+            fold=fold,
+            cross_validate=cross_validate,
+            cache=cache,
+            announce=announce,
+        )
+    _print_done(done, as_json)
+
+
+def evaluate(
+    model: ModelArgument,
+    data: Annotated[
+        Path,
+        typer.Argument(help="Recipe (.toml) with a [data] table, folder, manifest, zip or npz."),
+    ],
+    out: OutOption,
+    settings: SettingsOption = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="Column of the manifest by which subgroups are judged too."),
+    ] = None,
+    reader: Annotated[
+        str, typer.Option("--reader", help="Column of the manifest with a second reader's class.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a model on labelled images: scores with intervals, subgroups, shortcuts.
+
+    Example: `aegle evaluate model.safetensors images.zip --out judged --by view`
+    """
+    from aegle import api
+
+    with stoppable(), progress() as announce:
+        done = api.evaluate(
+            model,
+            api.recipe(data, settings or ()),
+            out,
+            by=by or (),
+            reader=reader,
+            announce=announce,
+        )
+    _print_done(done, as_json)
+
+
+def predict(
+    model: ModelArgument,
+    path: Annotated[Path, typer.Argument(help="Picture, DICOM file, folder, zip or npz.")],
+    out: OutOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Use a model on images: classes, codes or anomaly scores, by what it was trained for.
+
+    Example: `aegle predict model.safetensors chest.dcm --out said`
+    """
+    from aegle import api
+
+    with stoppable(), progress() as announce:
+        done = api.predict(model, path, out, announce=announce)
+    _print_done(done, as_json)
+
+
+def _print_done(done: Any, as_json: bool) -> None:
+    files = {name: str(path.resolve()) for name, path in done.files.items()}
+    if as_json:
+        print_json({**done.numbers, "notices": list(done.notices), "files": files})
+        return
+    if done.rows:
+        table = Table(*done.rows[0])
+        for row in done.rows:
+            table.add_row(*(str(value) for value in row.values()))
+        output.print(table)
+    for notice in done.notices:
+        output.print(f"Note: {notice}", markup=False)
+    for name, path in files.items():
+        output.print(f"{name}: {path}", markup=False)
+    output.print(aegle.RESEARCH_USE, markup=False)

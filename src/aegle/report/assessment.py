@@ -1,0 +1,76 @@
+"""What is said of images as a whole: how good they are, and the class that a model gives them."""
+
+from collections.abc import Iterator
+
+from aegle.domain.assessment import (
+    ImageClassification,
+    ImageQuality,
+    QualityGrade,
+    VisitAssessments,
+)
+from aegle.domain.case import CaseResults
+from aegle.report.blocks import Block, Card, Cell, Paragraph, Table, Tone
+from aegle.report.language import Words, clean
+
+TONES = {
+    QualityGrade.GOOD: Tone.GOOD,
+    QualityGrade.LIMITED: Tone.WARN,
+    QualityGrade.POOR: Tone.BAD,
+}
+CAUTION = (
+    "A model's probability for images like those it learned from. It has not seen this patient's "
+    "history and does not replace a reading."
+)
+
+
+def assessments_of(results: CaseResults, visit: int) -> VisitAssessments:
+    """Return what is said of the images of a visit; nothing if the stage did not reach it."""
+    visits = results.assessments.visits
+    return visits[visit] if visit < len(visits) else VisitAssessments()
+
+
+def quality_blocks(results: CaseResults, visit: int, words: Words) -> Iterator[Block]:
+    """Yield a table of the images with a verdict on each, if any image was judged."""
+    qualities = assessments_of(results, visit).qualities
+    if not qualities:
+        return
+    yield Table(
+        caption=words("Image quality"),
+        heads=tuple(map(words, ("Image", "Verdict", "Why"))),
+        rows=tuple(_row(quality, words) for quality in qualities),
+        widths=(1.2, 0.8, 5),
+    )
+
+
+def _row(quality: ImageQuality, words: Words) -> tuple[Cell, ...]:
+    reasons = [words.text(m.reason) for m in quality.measures if m.grade is not QualityGrade.GOOD]
+    return (
+        Cell(text=clean(quality.image)),
+        Cell(text=words.name(quality.grade), tone=TONES[quality.grade]),
+        Cell(text="\n".join(reasons) or words("Nothing that limits reading was measured.")),
+    )
+
+
+def classification_blocks(results: CaseResults, visit: int, words: Words) -> Iterator[Block]:
+    """Yield what a model says of each image, and why it says nothing of others."""
+    assessed = assessments_of(results, visit)
+    for classification in assessed.classifications:
+        yield _card(classification, words)
+    for notice in dict.fromkeys(assessed.notices):
+        yield Paragraph(words.text(notice), Tone.CALM)
+
+
+def _card(classification: ImageClassification, words: Words) -> Card:
+    pairs = sorted(zip(classification.probabilities, classification.classes, strict=True))[::-1]
+    probability, likeliest = pairs[0]
+    told = ", ".join(f"{clean(words.name(name))} {share:.0%}" for share, name in pairs)
+    facts = [(words("Probabilities"), told)]
+    if str(classification.measured):
+        facts.append((words("How good it is"), words.text(classification.measured)))
+    facts += [(words("Note"), words.text(notice)) for notice in classification.notices]
+    facts.append((words("Caution"), words(CAUTION)))
+    return Card(
+        title=f"{clean(classification.model)} · {clean(classification.image)}",
+        chip=Cell(text=f"{clean(words.name(likeliest))} {probability:.0%}", tone=Tone.CALM),
+        facts=tuple(facts),
+    )

@@ -1,0 +1,1 @@
+"""The one path of learning: look, plan, cache, train, evaluate, export, run."""

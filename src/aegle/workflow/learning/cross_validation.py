@@ -1,0 +1,161 @@
+"""Every part judged by models that have not seen it, beside a baseline on the same parts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from aegle.domain.prediction import Predictions
+from aegle.evaluation.cross_validation import CrossValidation, as_markdown, cross_validation
+from aegle.evaluation.probes import PROBES, Images
+from aegle.evaluation.scores import SCORES
+from aegle.evaluation.selection import joined
+from aegle.evaluation.shortcuts import AuditRow, judge
+from aegle.evaluation.table import figure, interval
+from aegle.learning.prepared import PreparedSet
+from aegle.workflow.learning.baseline import baseline_of, features
+from aegle.workflow.learning.fitting import Fitted, Materials, fit, predicted, predictions_of
+from aegle.workflow.learning.judging import SHOWN, differences_of, numbers_of
+from aegle.workflow.learning.plan import Part
+from aegle.workflow.learning.run_folder import Step
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Judged:
+    """What was said of every image by models that had not seen it."""
+
+    fitted: tuple[Fitted, ...]
+    """One per seed and part."""
+    runs: tuple[Predictions, ...]
+    """In the same order."""
+    pooled: Predictions
+    """All images, each with its mean over the seeds."""
+    found: CrossValidation
+    audits: tuple[AuditRow, ...]
+    """Of the models of the first seed."""
+
+
+def cross_validate(
+    materials: Materials, baseline: Callable[[], PreparedSet] | None = None
+) -> Judged:
+    """Train on every part in turn, with every seed, and judge on what was left out.
+
+    Args:
+        materials: Plan, prepared images, folder.
+        baseline: Gives the images as the baseline takes them; None for no baseline.
+    """
+    plan = materials.plan
+    fitted: list[Fitted] = []
+    by_seed: list[list[Predictions]] = []
+    for seed in plan.recipe.validate.seeds:
+        by_seed.append([])
+        for part in plan.parts:
+            fitted.append(fit(materials, part, seed))
+            judges = materials.where(part.judged)
+            by_seed[-1].append(predicted(materials.prepared, judges, fitted[-1].model))
+    runs = tuple(run for parts in by_seed for run in parts)
+    others = baseline_runs(materials, baseline()) if baseline else ()
+    return Judged(
+        fitted=tuple(fitted),
+        runs=runs,
+        pooled=averaged([joined(parts) for parts in by_seed]),
+        found=cross_validation(runs, options=plan.recipe.evaluate, baseline=others),
+        audits=_audited(materials, fitted[: len(plan.parts)], joined(by_seed[0])),
+    )
+
+
+def _audited(
+    materials: Materials, fitted: list[Fitted], unchanged: Predictions
+) -> tuple[AuditRow, ...]:
+    """Judge every image once more with marks, anatomy or look taken away, by its own model."""
+    progress = materials.announce(Step("look for shortcuts"), False)
+    rows = []
+    for number, (name, probe) in enumerate(PROBES.items()):
+        changed = [
+            _changed(materials, one, part, probe.change)
+            for one, part in zip(fitted, materials.plan.parts, strict=True)
+        ]
+        options = materials.plan.recipe.evaluate
+        rows.append(judge(name, unchanged, joined(changed), options=options))
+        progress(number + 1, len(PROBES))
+    return tuple(rows)
+
+
+def _changed(
+    materials: Materials, fitted: Fitted, part: Part, change: Callable[[Images], Images]
+) -> Predictions:
+    where = materials.where(part.judged)
+    values = change(materials.prepared.values[where])
+    return predictions_of(materials.prepared, where, fitted.model.probabilities_of(values))
+
+
+def averaged(repeats: list[Predictions]) -> Predictions:
+    """Return the mean probabilities of several predictions of the same images in one order."""
+    mean = np.mean([repeat.probabilities for repeat in repeats], axis=0)
+    return replace(repeats[0], probabilities=mean)
+
+
+def baseline_runs(materials: Materials, prepared: PreparedSet) -> tuple[Predictions, ...]:
+    """Return what the baseline says of every part."""
+    progress = materials.announce(Step("baseline"), False)
+    described = features(prepared, materials.plan.recipe.validate, materials.folder, progress)
+    return tuple(
+        baseline_of(
+            prepared,
+            described,
+            materials.where((*part.training, *part.tuning)),
+            materials.where(part.judged),
+        )
+        for part in materials.plan.parts
+    )
+
+
+def as_json(judged: Judged) -> dict[str, Any]:
+    """Return all numbers as plain data."""
+    found = judged.found
+    made: dict[str, Any] = {
+        "mean": numbers_of(found.mean),
+        "runs": {
+            fitted.folder.name: {"kept_epoch": fitted.best}
+            | {score.name: score.values[place] for score in found.runs}
+            for place, fitted in enumerate(judged.fitted)
+        },
+    }
+    if found.pooled:
+        made["pooled"] = numbers_of(found.pooled)
+    if found.baseline and found.comparison:
+        made["baseline"] = numbers_of(found.baseline)
+        made["against_baseline"] = differences_of(found.comparison)
+    return made
+
+
+def rows_of(judged: Judged) -> list[dict[str, str]]:
+    """Return the main scores as a table, beside the baseline's where there is one."""
+    found = judged.found
+    percent = f"{found.mean.confidence:.0%} interval"
+    rows = []
+    for name in (e.name for e in found.mean.estimates if e.name in SHOWN):
+        own = found.mean[name]
+        row = {
+            "score": SCORES[name].label,
+            "mean": figure(own.value),
+            percent: interval(own.low, own.high),
+        }
+        if found.baseline and found.comparison:
+            above = found.comparison[name]
+            row["baseline"] = figure(above.second)
+            row["difference"] = f"{above.value:+.3f} ({interval(above.low, above.high)})"
+        rows.append(row)
+    return rows
+
+
+def page(judged: Judged, title: str) -> str:
+    """Return the table as Markdown, with what it is about."""
+    mean = judged.found.mean
+    about = (
+        f"{mean.images} images in {mean.groups} groups, {len(judged.runs)} trainings, each judged "
+        "on images that neither trained it nor chose when to stop. Intervals by group come from "
+        f"{mean.resamples} resamples of whole groups."
+    )
+    return f"# Cross-validation of {title}\n\n{about}\n\n{as_markdown(judged.found)}"

@@ -1,0 +1,244 @@
+"""Train one model on one part of the images with one seed, or take the one that is kept."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from aegle.domain.errors import InputError
+from aegle.domain.prediction import Predictions
+from aegle.evaluation.calibration import fit_temperature
+from aegle.learning.assignment import Assignment, Loss
+from aegle.learning.augmentation import AugmentationOptions, augment
+from aegle.learning.batches import normalise, scaled
+from aegle.learning.losses import classification_loss, reconstruction_loss
+from aegle.learning.model import Model, ModelFacts, load, save
+from aegle.learning.prepared import PreparedSet
+from aegle.learning.samples import SampleSet
+from aegle.learning.training import train
+from aegle.learning.transfer import Arrangement, TransferOptions, arrange, start
+from aegle.record.identity import digest
+from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.building import built, normalisation, settings_of
+from aegle.workflow.learning.plan import Part, Plan
+from aegle.workflow.learning.recipe import Recipe, plain
+from aegle.workflow.learning.run_folder import MODEL, Announce, Step
+
+KEY = "key.json"
+LEARNS_FROM = ("prepare", "normalise", "network", "transfer", "augment", "train")
+"""Sections of a recipe that a trained model depends on."""
+COURSE = "course"
+RESTORING_IMAGES = 256
+"""Training images on which the statistics of batch normalisation are measured."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Materials:
+    """What every training of a run shares."""
+
+    plan: Plan
+    samples: SampleSet
+    prepared: PreparedSet
+    folder: CaseFolder
+    cache: Path
+    announce: Announce
+
+    def where(self, names: tuple[str, ...]) -> NDArray[np.int64]:
+        """Return the indices of images by name."""
+        places = {sample.name: place for place, sample in enumerate(self.prepared.samples)}
+        return np.array([places[name] for name in names], np.int64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fitted:
+    """A trained model and where it lies."""
+
+    model: Model
+    folder: Path
+    best: int
+    """Epoch whose weights were kept."""
+
+
+def fit(materials: Materials, part: Part, seed: int, recipe: Recipe | None = None) -> Fitted:
+    """Train a model, go on with a training that was stopped, or read the model that is kept.
+
+    Args:
+        materials: Plan, prepared images, folder of the run.
+        part: Who is trained on, and who chooses the epoch and the temperature.
+        seed: Of the network's first weights and of the training.
+        recipe: What differs from the plan's recipe, such as the start from scratch.
+
+    Raises:
+        InputError: Fewer than two classes have training images, or the loss is no number.
+    """
+    recipe = recipe or materials.plan.recipe
+    recipe = replace(recipe, train=replace(recipe.train, seed=seed))
+    folder = materials.folder.root / "parts" / f"{part.name}-seed-{seed}"
+    key = _key(materials.plan, part, recipe)
+    finished = _opened(folder, key)
+    progress = materials.announce(Step(f"train {folder.name}"), finished)
+    if not finished:
+        _train(materials, part, recipe, folder, progress)
+        (folder / KEY).write_text(json.dumps({"key": key, "finished": True}))
+    return Fitted(
+        model=load(folder / MODEL),
+        folder=folder,
+        best=json.loads((folder / "course.json").read_text())["best"],
+    )
+
+
+def predicted(prepared: PreparedSet, where: NDArray[np.int64], model: Model) -> Predictions:
+    """Return what a model says of prepared images whose class is known."""
+    return predictions_of(prepared, where, model.probabilities_of(prepared.values[where]))
+
+
+def predictions_of(
+    prepared: PreparedSet, where: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> Predictions:
+    """Return probabilities together with all that is known of the images."""
+    samples = [prepared.samples[place] for place in where]
+    groups = prepared.groups
+    columns = sorted({name for sample in samples for name in sample.columns})
+    return Predictions(
+        classes=prepared.classes,
+        names=tuple(sample.name for sample in samples),
+        truth=prepared.labels[where],
+        probabilities=probabilities,
+        groups=tuple(groups[place] for place in where),
+        columns={name: tuple(s.columns.get(name, "") for s in samples) for name in columns},
+    )
+
+
+def _key(plan: Plan, part: Part, recipe: Recipe) -> str:
+    options = {section: plain(recipe)[section] for section in LEARNS_FROM}
+    return digest(
+        recipe.model.task,
+        str(recipe.model.noise),
+        json.dumps(options, sort_keys=True),
+        plan.data_digest,
+        plan.weights_digest,
+        json.dumps(dict(plan.versions), sort_keys=True),
+        *part.training,
+        "|",
+        *part.tuning,
+    )
+
+
+def _opened(folder: Path, key: str) -> bool:
+    """Return whether a training is finished; clear away one that was set otherwise."""
+    try:
+        kept = json.loads((folder / KEY).read_text())
+    except (OSError, ValueError):
+        kept = {}
+    if kept.get("key") == key:
+        return bool(kept.get("finished"))
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / KEY).write_text(json.dumps({"key": key, "finished": False}))
+    return False
+
+
+def _train(materials: Materials, part: Part, recipe: Recipe, folder: Path, progress: Any) -> None:
+    assignment, facts = _assigned(materials, part, recipe)
+    course = train(assignment, options=recipe.train, folder=folder / COURSE, progress=progress)
+    model = Model(facts=facts, network=course.network)
+    judges = assignment.validation
+    if len(judges) and facts.task == "classify":
+        logits = model.logits_of(materials.prepared.values[judges])
+        temperature = fit_temperature(logits, materials.prepared.labels[judges])
+        model = replace(model, facts=replace(facts, temperature=temperature))
+    save(model, folder / MODEL)
+    rows = [
+        {
+            "epoch": epoch.number,
+            "training_loss": epoch.training_loss,
+            "validation_loss": epoch.validation_loss,
+        }
+        for epoch in course.epochs
+    ]
+    text = json.dumps({"best": course.best, "epochs": rows}, indent=1)
+    (folder / "course.json").write_text(text + "\n")
+
+
+def _assigned(materials: Materials, part: Part, recipe: Recipe) -> tuple[Assignment, ModelFacts]:
+    """Return what is to be learned from what, and all that is known of the model before."""
+    data = materials.prepared
+    training, validation = materials.where(part.training), materials.where(part.tuning)
+    settings = settings_of(recipe, len(data.classes))
+    channels = int(settings.get("channels", data.values.shape[1]))
+    mean, deviation = normalisation(recipe, data.values[training], channels)
+    facts = ModelFacts(
+        name=recipe.model.name,
+        task=recipe.model.task,
+        network=recipe.network.name,
+        network_settings=settings,
+        classes=data.classes,
+        preparation=recipe.prepare,
+        channels=channels,
+        mean=mean,
+        deviation=deviation,
+        flips=recipe.model.flips,
+    )
+    loss = loss_of(recipe, data.labels[training], part.name, len(data.classes))
+    network = built(recipe, settings)
+    arrangement = _transferred(network, recipe, materials.cache, data.values[training], facts)
+    assignment = Assignment(
+        network=network,
+        data=data,
+        training=training,
+        validation=validation,
+        loss=loss,
+        mean=mean,
+        deviation=deviation,
+        augment=None if recipe.augment == AugmentationOptions() else augment(recipe.augment),
+        groups=arrangement and arrangement.groups,
+        before_epoch=arrangement and arrangement.before_epoch,
+        prepare_mode=arrangement and arrangement.prepare_mode,
+    )
+    return assignment, facts
+
+
+def loss_of(recipe: Recipe, labels: NDArray[np.int64], part: str, classes: int) -> Loss:
+    """Return what training makes small.
+
+    Raises:
+        InputError: A classifier has training images of fewer than two classes, or without one.
+    """
+    if recipe.model.task != "classify":
+        return reconstruction_loss(recipe.model.noise)
+    if (labels < 0).any():
+        raise InputError(
+            f"{(labels < 0).sum()} training images of '{part}' have no class; a classifier needs "
+            "the class of each. Name the column with data.label, or leave them out with data.where."
+        )
+    counts = np.bincount(labels, minlength=classes)
+    if (counts > 0).sum() < 2:
+        raise InputError(
+            f"All training images of '{part}' are of one class; a classifier needs two. Add "
+            "images of another class, or choose another split."
+        )
+    return classification_loss(recipe.train, counts.tolist())
+
+
+def _transferred(
+    network: nn.Module, recipe: Recipe, cache: Path, values: NDArray[np.uint8], facts: ModelFacts
+) -> Arrangement | None:
+    """Give a network its first weights; None if it is trained from scratch."""
+    if recipe.transfer == TransferOptions():
+        return None
+    start(network, recipe.transfer, cache)
+    restores = recipe.transfer.batch_norm == "restore"
+    images = normalise(scaled(_spread(values)), facts.mean, facts.deviation) if restores else None
+    return arrange(network, recipe.transfer, images)
+
+
+def _spread(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return some images, spread evenly over all of them."""
+    chosen: NDArray[np.uint8] = values[:: -(-len(values) // RESTORING_IMAGES)]
+    return chosen

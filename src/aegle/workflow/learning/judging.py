@@ -1,0 +1,86 @@
+"""Scores as plain data and as a table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from aegle.domain.prediction import Predictions
+from aegle.evaluation.bootstrap import Comparison, Measured
+from aegle.evaluation.scores import SCORES
+from aegle.evaluation.table import figure, interval
+
+SHOWN = ("auc", "balanced_accuracy", "accuracy", "f1", "average_precision", "calibration_error")
+"""Scores that the command line shows."""
+
+
+def numbers_of(measured: Measured) -> dict[str, Any]:
+    """Return scores with intervals as plain data."""
+    return {
+        "scores": {
+            e.name: {"value": _number(e.value), "low": _number(e.low), "high": _number(e.high)}
+            for e in measured.estimates
+        },
+        "images": measured.images,
+        "groups": measured.groups,
+        "counts": dict(measured.counts),
+        "confidence": measured.confidence,
+        "resamples": measured.resamples,
+    }
+
+
+def differences_of(comparison: Comparison) -> dict[str, Any]:
+    """Return paired differences with intervals as plain data."""
+    return {
+        d.name: {
+            "first": _number(d.first),
+            "second": _number(d.second),
+            "difference": _number(d.value),
+            "low": _number(d.low),
+            "high": _number(d.high),
+            "excludes_zero": d.excludes_zero,
+        }
+        for d in comparison.differences
+    }
+
+
+def rows_of(measured: Measured) -> list[dict[str, str]]:
+    """Return the main scores as a table."""
+    percent = f"{measured.confidence:.0%} interval"
+    return [
+        {
+            "score": SCORES[e.name].label,
+            "value": figure(e.value),
+            percent: interval(e.low, e.high),
+        }
+        for e in measured.estimates
+        if e.name in SHOWN
+    ]
+
+
+def prediction_rows(predictions: Predictions) -> list[dict[str, str]]:
+    """Return one row per image: name, group, true and likeliest class, probabilities."""
+    likeliest = predictions.probabilities.argmax(axis=1)
+    return [
+        {
+            "name": name,
+            "group": predictions.groups[place],
+            "truth": predictions.classes[int(predictions.truth[place])],
+            "likeliest": predictions.classes[int(likeliest[place])],
+        }
+        | probability_columns(predictions.classes, predictions.probabilities[place])
+        for place, name in enumerate(predictions.names)
+    ]
+
+
+def probability_columns(classes: Sequence[str], probabilities: Any) -> dict[str, str]:
+    """Return a column per class."""
+    return {
+        f"probability_{name}": f"{value:.6f}"
+        for name, value in zip(classes, probabilities, strict=True)
+    }
+
+
+def _number(value: float) -> float | None:
+    """Return the number to six digits; None for what JSON cannot say."""
+    return round(float(value), 6) if np.isfinite(value) else None

@@ -1,0 +1,130 @@
+"""From a recipe and images to a plan; a plan that was made from the same is kept."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aegle.domain.errors import FileError, InputError
+from aegle.learning.reading_samples import read_samples
+from aegle.learning.samples import SampleSet
+from aegle.record.identity import digest
+from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.building import built, file_digest, settings_of
+from aegle.workflow.learning.estimate import estimated
+from aegle.workflow.learning.looking import looked
+from aegle.workflow.learning.parts import parts_of, require_part
+from aegle.workflow.learning.plan import (
+    Plan,
+    as_json,
+    digest_of,
+    read_plan,
+    versions,
+)
+from aegle.workflow.learning.recipe import Recipe, plain
+from aegle.workflow.learning.run_folder import PLAN, Announce, Step, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which parts are trained on."""
+
+    part: int | None = None
+    """Number of the part to judge on; the first by default."""
+    cross_validate: bool = False
+    """Whether every part is trained on in turn."""
+
+
+def samples_of(recipe: Recipe) -> SampleSet:
+    """Return the images that a recipe names; no pixel is read."""
+    return read_samples(Path(recipe.data.path), options=recipe.data)
+
+
+def planned(
+    given: Recipe | Plan,
+    everything: SampleSet,
+    asked: Asked,
+    folder: CaseFolder,
+    announce: Announce,
+) -> Plan:
+    """Return the plan, and write it.
+
+    Args:
+        given: A recipe, or a plan to repeat.
+        everything: All images.
+        asked: Which parts are trained on.
+        folder: Of the run.
+        announce: Told before the images are looked at.
+
+    Raises:
+        InputError: The images are not those of the plan, or cannot be learned from.
+        OptionError: There is no such part.
+    """
+    if isinstance(given, Plan):
+        _require_same(given, everything)
+        plan = given
+    else:
+        key = digest(json.dumps(plain(given), sort_keys=True), digest_of(everything))
+        plan = _kept(folder, key) or _made(given, everything, key, folder, announce)
+    if asked != Asked() or not isinstance(given, Plan):
+        chosen = require_part(plan.parts, asked.part)
+        number = plan.parts.index(chosen)
+        plan = replace(plan, part=number, cross_validate=asked.cross_validate)
+    write_json(folder, PLAN, as_json(plan))
+    return plan
+
+
+def kept_of(everything: SampleSet, removed: tuple[str, ...]) -> SampleSet:
+    """Return the images without those that the gate took out."""
+    gone = set(removed)
+    return everything.subset(tuple(s for s in everything.samples if s.name not in gone))
+
+
+def _kept(folder: CaseFolder, key: str) -> Plan | None:
+    """Return the plan that lies in the folder, if it was made from the same and by the same."""
+    try:
+        plan = read_plan(folder.root / PLAN)
+    except FileError:
+        return None
+    return plan if plan.key == key and plan.versions == versions() else None
+
+
+def _made(
+    recipe: Recipe, everything: SampleSet, key: str, folder: CaseFolder, announce: Announce
+) -> Plan:
+    progress = announce(Step(f"look at {len(everything.samples)} images"), False)
+    removed = looked(everything, recipe, folder, progress)
+    samples = kept_of(everything, removed)
+    parts = parts_of(samples, recipe.validate)
+    settings = settings_of(recipe, len(samples.classes))
+    return Plan(
+        recipe=recipe,
+        data_digest=digest_of(samples),
+        classes=samples.classes,
+        parts=parts,
+        key=key,
+        removed=removed,
+        weights_digest=recipe.transfer.sha256 or file_digest(recipe.transfer.weights),
+        versions=versions(),
+        estimate=estimated(
+            built(recipe, settings),
+            (int(settings.get("channels", 1)), recipe.prepare.size, recipe.prepare.size),
+            len(parts[0].training),
+            recipe.train,
+        ),
+    )
+
+
+def _require_same(plan: Plan, everything: SampleSet) -> None:
+    found = digest_of(kept_of(everything, plan.removed))
+    if found != plan.data_digest:
+        raise InputError(
+            f"{everything.source}: the images are not those of the plan (digest {found[:12]}, "
+            f"planned {plan.data_digest[:12]}); train from the recipe to plan anew."
+        )
+    if plan.weights_digest != (
+        plan.recipe.transfer.sha256 or file_digest(plan.recipe.transfer.weights)
+    ):
+        raise InputError(
+            f"{plan.recipe.transfer.weights}: these are not the weights of the plan; train from "
+            "the recipe to plan anew."
+        )

@@ -1,0 +1,120 @@
+"""Use a model on images whose class is not known."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aegle.domain.errors import InputError
+from aegle.evaluation.drawing import Picture, thumbnail
+from aegle.learning.model import Model, load
+from aegle.learning.prepared import prepare_all
+from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.gallery import gallery
+from aegle.workflow.learning.judging import probability_columns
+from aegle.workflow.learning.run_folder import (
+    Announce,
+    Done,
+    Step,
+    opened,
+    unannounced,
+    write_json,
+    write_table,
+    write_text,
+)
+from aegle.workflow.learning.unlabelled import images_at
+
+MOST_SHOWN = 200
+"""Images that a page shows."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """Images ready for a model."""
+
+    model: Model
+    names: tuple[str, ...]
+    values: NDArray[np.uint8]
+    """Prepared, shape (image, channel, ...)."""
+    folder: CaseFolder
+
+
+def run(model: Path, path: Path, out: Path, *, announce: Announce | None = None) -> Done:
+    """Use a model on images; what is written depends on its task.
+
+    Raises:
+        FileError: The model or an image is damaged.
+        InputError: The images are of another kind than the model is made for.
+        OptionError: The folder holds something else.
+    """
+    told = announce or unannounced
+    loaded = load(model)
+    if loaded.facts.task not in PREDICTIONS:
+        raise InputError(
+            f"{model}: models for '{loaded.facts.task}' cannot be used yet; known: "
+            f"{', '.join(PREDICTIONS)}."
+        )
+    given = images_at(path, loaded.facts, progress=told(Step("read"), False))
+    with opened(out) as folder:
+        prepared = prepare_all(
+            given.samples,
+            folder.root / "cache",
+            options=loaded.facts.preparation,
+            progress=told(Step(f"prepare {len(given.samples.samples)} images"), False),
+        )
+        subject = Subject(
+            model=loaded,
+            names=tuple(sample.name for sample in prepared.samples),
+            values=np.array(prepared.values),
+            folder=folder,
+        )
+        told(Step("predict"), False)
+        return PREDICTIONS[loaded.facts.task](subject)
+
+
+def say_classes(subject: Subject) -> Done:
+    """Write the class probabilities of images as table, data and page."""
+    facts = subject.model.facts
+    probabilities = subject.model.probabilities_of(subject.values)
+    likeliest = probabilities.argmax(axis=1)
+    rows = [
+        {"name": name, "likeliest": facts.classes[int(likeliest[place])]}
+        | probability_columns(facts.classes, probabilities[place])
+        for place, name in enumerate(subject.names)
+    ]
+    numbers: dict[str, Any] = {
+        "model": facts.name,
+        "model_digest": subject.model.digest,
+        "classes": list(facts.classes),
+        "images": [
+            {
+                "name": name,
+                "likeliest": facts.classes[int(likeliest[place])],
+                "probabilities": [round(float(p), 6) for p in probabilities[place]],
+            }
+            for place, name in enumerate(subject.names)
+        ],
+    }
+    pictures = [
+        _picture(subject, place, f"{rows[place]['likeliest']} {probabilities[place].max():.0%}")
+        for place in range(min(len(rows), MOST_SHOWN))
+    ]
+    title = f"What {facts.name} says of {len(rows)} images"
+    files = {
+        "predictions": write_table(subject.folder, "predictions.csv", rows),
+        "data": write_json(subject.folder, "predictions.json", numbers),
+        "page": write_text(subject.folder, "predictions.html", gallery(title, pictures)),
+    }
+    return Done(folder=subject.folder.root, files=files, numbers=numbers, rows=rows[:20])
+
+
+def _picture(subject: Subject, place: int, words: str) -> Picture:
+    name = subject.names[place]
+    return thumbnail(subject.values[place], f"Image {name}", f"{name}: {words}")
+
+
+PREDICTIONS: Mapping[str, Callable[[Subject], Done]] = {"classify": say_classes}
+"""By the task of a model: writes what it says of images."""

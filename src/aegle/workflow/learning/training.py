@@ -1,0 +1,155 @@
+"""From a recipe to a model: look, plan, prepare, train, judge, export."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aegle.learning.model import save
+from aegle.learning.preparation import PreparationOptions
+from aegle.learning.prepared import PreparedSet, prepare_all
+from aegle.learning.samples import SampleSet
+from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.baseline import SIZE
+from aegle.workflow.learning.cross_validation import as_json, cross_validate, page, rows_of
+from aegle.workflow.learning.fitting import Fitted, Materials, fit
+from aegle.workflow.learning.parts import everyone
+from aegle.workflow.learning.plan import Plan, recipe_or_plan
+from aegle.workflow.learning.planning import Asked, kept_of, planned, samples_of
+from aegle.workflow.learning.recipe import Recipe
+from aegle.workflow.learning.reporting import Case, report
+from aegle.workflow.learning.run_folder import (
+    MODEL,
+    Announce,
+    Done,
+    Step,
+    opened,
+    unannounced,
+    write_json,
+    write_text,
+)
+from aegle.workflow.learning.tasks import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be trained, and where it goes."""
+
+    recipe: str | Path | Mapping[str, Any] | Recipe | Plan
+    out: Path
+    fold: int | None = None
+    cross_validate: bool = False
+    cache: Path | None = None
+
+
+def run(request: Request, *, announce: Announce | None = None) -> Done:
+    """Train a model, or go on with what was begun in the same folder.
+
+    Raises:
+        InputError: The images cannot be learned from.
+        OptionError: The recipe is wrong, or the folder holds something else.
+        WorkflowError: Another run holds the folder.
+    """
+    given = recipe_or_plan(request.recipe)
+    recipe = given.recipe if isinstance(given, Plan) else given
+    everything = samples_of(recipe)
+    with opened(request.out) as folder:
+        asked = Asked(part=request.fold, cross_validate=request.cross_validate)
+        plan = planned(given, everything, asked, folder, announce or unannounced)
+        materials = _materials(plan, everything, folder, request.cache, announce or unannounced)
+        if plan.cross_validate:
+            return _cross_validated(materials)
+        return _trained(materials)
+
+
+def _materials(
+    plan: Plan,
+    everything: SampleSet,
+    folder: CaseFolder,
+    cache: Path | None,
+    announce: Announce,
+) -> Materials:
+    samples = kept_of(everything, plan.removed)
+    place = cache or folder.root / "cache"
+    return Materials(
+        plan=plan,
+        samples=samples,
+        prepared=prepared_by(samples, plan.recipe.prepare, place, announce),
+        folder=folder,
+        cache=place,
+        announce=announce,
+    )
+
+
+def prepared_by(
+    samples: SampleSet, options: PreparationOptions, cache: Path, announce: Announce
+) -> PreparedSet:
+    """Return images ready for a network, from the cache where they lie there."""
+    progress = announce(Step(f"prepare {len(samples.samples)} images"), False)
+    return prepare_all(samples, cache, options=options, progress=progress)
+
+
+def _trained(materials: Materials) -> Done:
+    plan = materials.plan
+    part = plan.parts[plan.part]
+    fitted = fit(materials, part, plan.recipe.train.seed)
+    done = TASKS[plan.recipe.model.task].judge(materials, fitted, part)
+    return _exported(materials, fitted, done)
+
+
+def _cross_validated(materials: Materials) -> Done:
+    recipe, folder = materials.plan.recipe, materials.folder
+
+    def for_baseline() -> PreparedSet:
+        options = PreparationOptions(size=SIZE)
+        return prepared_by(materials.samples, options, materials.cache, materials.announce)
+
+    judged = cross_validate(materials, for_baseline if recipe.validate.baseline else None)
+    numbers = as_json(judged)
+    files = {
+        "cross-validation": write_json(folder, "cross-validation.json", numbers),
+        "table": write_text(folder, "cross-validation.md", page(judged, recipe.model.name)),
+    }
+    done = Done(folder=folder.root, files=files, numbers=numbers, rows=rows_of(judged))
+    case = Case(
+        model=judged.fitted[0].model,
+        predictions=judged.pooled,
+        values=materials.prepared.values[materials.where(judged.pooled.names)],
+        options=recipe.evaluate,
+        by=recipe.validate.by,
+        audits=judged.audits,
+    )
+    pooled = report(case, folder)
+    done = replace(done, files={**done.files, **pooled.files}, notices=pooled.notices)
+    if not recipe.validate.final:
+        return done
+    part = everyone(materials.samples, recipe.validate)
+    return _exported(materials, fit(materials, part, recipe.train.seed), done)
+
+
+def _exported(materials: Materials, fitted: Fitted, done: Done) -> Done:
+    """Write the model with all that is known of it."""
+    said = materials.plan.recipe.model
+    facts = replace(
+        fitted.model.facts,
+        name=said.name,
+        modalities=said.modalities,
+        body_parts=said.body_parts,
+        licence=said.licence,
+        trained_on=said.trained_on,
+        measured=_measured(done.numbers.get("mean", done.numbers)),
+    )
+    path = save(replace(fitted.model, facts=facts), materials.folder.root / MODEL)
+    return replace(done, files={"model": path, **done.files})
+
+
+def _measured(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scores as they stand in a model file: value, interval and number of images."""
+    return {
+        name: {
+            "value": score["value"],
+            "interval": [score["low"], score["high"]],
+            "count": numbers["images"],
+        }
+        for name, score in numbers["scores"].items()
+    }
