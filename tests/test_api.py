@@ -83,3 +83,15 @@ def test_language_is_checked_before_anything_runs(call, tmp_path, monkeypatch):
 
 def test_everything_offered_is_there():
     assert all(getattr(api, name) is not None for name in api.__all__)
+
+
+def test_a_recipe_is_read_from_sections_and_settings():
+    recipe = api.recipe({"data": {"path": "x"}, "train": {"epochs": 3}}, "train.batch=8")
+
+    assert (recipe.train.epochs, recipe.train.batch) == (3, 8)
+
+
+@pytest.mark.parametrize("source", [{}, {"data": {}}, {"train": {"epochs": 3}}])
+def test_a_recipe_without_images_is_refused(source):
+    with pytest.raises(OptionError, match="no images are named"):
+        api.recipe(source)

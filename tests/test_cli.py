@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import aegle
 from aegle import api, cli
 from aegle.workflow.options import describe
 
-COMMANDS = ("demo", "run", "options", "doctor")
+COMMANDS = ("demo", "run", "train", "evaluate", "predict", "options", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -36,6 +37,12 @@ def test_help_says_that_it_is_for_research(capsys):
         (["run", "scan.dcm", "--out", "case", "--set", "photons.beamz=x"], "Unknown option"),
         (["run", "scan.dcm", "--out", "case", "--options", "none.toml"], "none.toml: cannot be"),
         (["demo", "--now", "yesterday"], "Invalid value"),
+        (["train", "none.toml", "--out", "run"], "none.toml: cannot be read as TOML"),
+        (["train", "images", "--out", "run", "--set", "trian.epochs=1"], "Unknown section 'trian'"),
+        (["train", "images", "--out", "run", "--set", "train.epoch=1"], "Unknown option(s)"),
+        (["train", "images", "--out", "run", "--fold", "first"], "Invalid value"),
+        (["evaluate", "model.safetensors", "--out", "judged"], "Missing argument"),
+        (["predict", "model.safetensors", "x.png"], "Missing option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -126,3 +133,64 @@ def test_wrong_settings_are_told_before_heavy_modules_are_imported(setting):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "nowhere", "--out", "run"], "nowhere: it does not exist"),
+        (["train", "plan.json", "--out", "run"], "plan.json: cannot be read as JSON"),
+        (
+            ["evaluate", "no.safetensors", "images", "--out", "out"],
+            "no.safetensors: cannot be read",
+        ),
+        (["predict", "no.safetensors", "x.png", "--out", "out"], "no.safetensors: cannot be read"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_models_and_images_that_are_missing_end_with_1(
+    arguments, words, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(arguments) == 1
+
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_trained_judged_and_used_from_the_command_line(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    images = random.normal(90, 12, (24, 16, 16)).clip(0, 255).astype(np.uint8)
+    images[::2, 4:10, 4:10] = 250
+    labels = 1 - np.arange(24)[:, None] % 2
+    np.savez(tmp_path / "x.npz", train_images=images, train_labels=labels)
+    (tmp_path / "made.toml").write_text(
+        'data.path = "x.npz"\nprepare.size = 16\nnetwork.settings = { width = 4 }\n'
+        'validate = { how = "holdout", share = 0.5, tune = 0.0 }\nevaluate.resamples = 100\n'
+    )
+    run, model = str(tmp_path / "run"), str(tmp_path / "run" / "model.safetensors")
+    made, archive = str(tmp_path / "made.toml"), str(tmp_path / "x.npz")
+
+    assert cli.main(["train", made, "--out", run, "--set", "train.epochs=2", "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert trained["images"] == 12
+    assert trained["files"]["model"] == model
+    out = str(tmp_path / "judged")
+    assert cli.main(["evaluate", model, made, "--out", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 24
+    assert cli.main(["predict", model, archive, "--out", str(tmp_path / "said")]) == 0
+    shown = capsys.readouterr().out
+    assert "predictions.csv" in shown
+    assert "not a medical device" in shown
+
+
+def test_help_is_quick_since_nothing_heavy_is_imported():
+    code = (
+        "import sys; from aegle import cli; assert cli.main(['--help']) == 0; "
+        "print(sorted({'torch', 'numpy', 'pydantic', 'matplotlib'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"

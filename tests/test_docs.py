@@ -7,21 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from aegle.workflow.learning.recipe import read_recipe
 from aegle.workflow.options import read_options
 
 ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def options_page():
+def option_pages():
     spec = importlib.util.spec_from_file_location("tool", ROOT / "tools/write_option_docs.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    return tool.page()
+    return tool.pages()
 
 
-def test_options_page_is_what_the_options_say():
-    assert (ROOT / "docs/reference/options.md").read_text() == options_page()
+def test_options_pages_are_what_the_options_say():
+    for place, text in option_pages().items():
+        assert place.read_text() == text, f"{place.name}: run tools/write_option_docs.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -35,9 +38,34 @@ def test_links_lead_somewhere(page):
 def test_settings_in_the_documentation_are_understood(page):
     text = page.read_text()
 
-    settings = re.findall(r"--set ([a-z_]+\.[a-z_]+=[^\s`]+)", text)
+    lines = text.replace("\\\n", " ").splitlines()
+    for_recipes = [line for line in lines if re.search(r"aegle (train|evaluate)", line)]
 
-    read_options(settings=[s for s in settings if s != "section.option=value"])
+    read_options(settings=settings_in(line for line in lines if line not in for_recipes))
+    read_recipe({"data": {"path": "images"}}, settings_in(for_recipes))
+
+
+def settings_in(lines):
+    found = re.findall(r"--set ([a-z_]+\.[a-z_]+=[^\s`]+)", "\n".join(lines))
+    return [setting for setting in found if setting != "section.option=value"]
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda path: path.name)
+def test_recipes_are_understood(file):
+    recipe = read_recipe(file)
+
+    assert recipe.model.name
+    assert recipe.model.licence
+    assert recipe.model.trained_on
+
+
+def test_recipes_in_the_documentation_are_understood(tmp_path):
+    text = (ROOT / "docs/how-to/train-a-model.md").read_text()
+    for number, block in enumerate(re.findall(r"```toml[^\n]*\n(.*?)```", text, re.S)):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block)
+
+        read_recipe(file, "data.path=images")
 
 
 def test_options_files_in_the_documentation_are_understood(tmp_path):

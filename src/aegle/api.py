@@ -129,7 +129,7 @@ def demo(
     )
 
 
-def recipe(source: str | Path | Mapping[str, Any], settings: str | Iterable[str] = ()) -> "Recipe":
+def recipe(source: str | Path | Mapping[str, Any], settings: str | Iterable[str] = ()) -> "Recipe | Plan":
     """Read all that is decided before a model is trained.
 
     Args:

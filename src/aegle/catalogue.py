@@ -18,6 +18,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "base-autoencoder": "aegle.learning.networks.autoencoders:base_autoencoder",
         "narrow-autoencoder": "aegle.learning.networks.autoencoders:narrow_autoencoder",
         "variational-autoencoder": "aegle.learning.networks.autoencoders:variational_autoencoder",
+        "memory-bank": "aegle.learning.networks.memory_bank:memory_bank",
         "mobilenet-v2": "aegle.learning.networks.mobilenet_v2:mobilenet_v2",
         "densenet-121": "aegle.learning.networks.residual:densenet_121",
         "resnet-18": "aegle.learning.networks.residual:resnet_18",

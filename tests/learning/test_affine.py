@@ -70,9 +70,7 @@ def test_axes_of_volumes_are_column_row_slice(axis, array_axis):
     factors = np.ones(3)
     factors[axis] = -1
 
-    np.testing.assert_allclose(
-        moved(volume, np.diag(factors)), volume.flip(array_axis), atol=EXACT
-    )
+    np.testing.assert_allclose(moved(volume, np.diag(factors)), volume.flip(array_axis), atol=EXACT)
 
 
 def test_a_shift_of_a_volume_moves_each_axis():
@@ -80,9 +78,7 @@ def test_a_shift_of_a_volume_moves_each_axis():
 
     result = moved(volume, np.eye(3), shift=(3, 2, 1))
 
-    np.testing.assert_allclose(
-        result[..., 1:, 2:, 3:], volume[..., :-1, :-2, :-3], atol=EXACT
-    )
+    np.testing.assert_allclose(result[..., 1:, 2:, 3:], volume[..., :-1, :-2, :-3], atol=EXACT)
 
 
 def test_twice_the_size_shows_the_middle_half():

@@ -62,7 +62,7 @@ def test_the_images_given_stay_as_they_are(shape):
 
     assert torch.equal(given, before)
     assert not torch.equal(result, before)
-    assert 0 <= result.min()
+    assert result.min() >= 0
     assert result.max() <= 1
 
 
@@ -166,9 +166,7 @@ def test_a_covered_border_is_black_and_of_its_width():
 
 def test_a_mirrored_image_is_mirrored_left_to_right():
     given = images(8)
-    parameters = sample(
-        AugmentationOptions(mirror=True), 8, (20, 24), np.random.default_rng(0)
-    )
+    parameters = sample(AugmentationOptions(mirror=True), 8, (20, 24), np.random.default_rng(0))
 
     result = apply(given, parameters)
 

@@ -38,7 +38,9 @@ def test_an_epoch_holds_every_image_once_in_another_order():
     assert orders[0].tolist() != feed(seed=2).order(images, 1).tolist()
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(8, [4, 4]), (9, [3, 3, 3]), (10, [4, 3, 3]), (2, [2])])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(8, [4, 4]), (9, [3, 3, 3]), (10, [4, 3, 3]), (2, [2])]
+)
 def test_no_update_is_much_smaller_than_the_others(count, sizes):
     assert [len(update) for update in updates_of(np.arange(count), size=4)] == sizes
 
@@ -84,9 +86,7 @@ def test_parts_in_several_processes_are_those_of_one():
     whole = own.changed(images, part(images))
     halves = [own.changed(images, part(images, parts=2, number=n)) for n in (0, 1)]
 
-    np.testing.assert_allclose(
-        torch.cat([half.images for half in halves]), whole.images, atol=1e-6
-    )
+    np.testing.assert_allclose(torch.cat([half.images for half in halves]), whole.images, atol=1e-6)
     assert torch.cat([half.labels for half in halves]).tolist() == whole.labels.tolist()
 
 

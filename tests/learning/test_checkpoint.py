@@ -47,7 +47,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, little_room):
     path = tmp_path / "checkpoint.safetensors"
     write(checkpoint(1), path)
 
-    with pytest.raises(FileError, match="cannot be written .* what was saved before is kept"):
+    with pytest.raises(FileError, match=r"cannot be written .* what was saved before is kept"):
         write(checkpoint(2, size=100), path)
 
     assert read(path).facts == {"epoch": 1}
@@ -69,7 +69,7 @@ def test_a_cut_off_file_is_named(tmp_path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
 
-    with pytest.raises(FileError, match="checkpoint.safetensors: is no whole checkpoint"):
+    with pytest.raises(FileError, match=r"checkpoint\.safetensors: is no whole checkpoint"):
         read(path)
 
 

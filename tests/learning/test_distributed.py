@@ -1,6 +1,7 @@
 """Two processes with a batch each are one process with twice the batch."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 TOLERANCE = 1e-5
 """Relative difference of weights: processes sum in another order, in 32-bit numbers."""
 
-SCRIPT = '''
+SCRIPT = """
 import os, sys
 from pathlib import Path
 import numpy as np, torch
@@ -26,8 +27,6 @@ from aegle.learning.prepared import PreparedSet
 from aegle.learning.samples import Sample
 from aegle.learning.training import Assignment, TrainingOptions, train
 
-torch.set_num_threads(1)
-folder, batch = Path(sys.argv[1]), int(sys.argv[2])
 labels = np.arange(22) % 2
 values = np.random.default_rng(0).integers(0, 256, (22, 1, 8, 8)).astype(np.uint8)
 data = PreparedSet(
@@ -36,32 +35,32 @@ data = PreparedSet(
     values=values,
     preparation=PreparationOptions(size=8),
 )
-torch.manual_seed(0)
-own = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
-options = TrainingOptions(
-    epochs=3, batch=batch, accumulate=2, rate=0.02, average=0.5, class_weights=True,
-    optimiser="sgd", clip=1.0,
-)
 
-def freeze(number):
-    own[0].requires_grad_(number > 1)
+def run(folder, batch):
+    torch.manual_seed(0)
+    own = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    options = TrainingOptions(
+        epochs=3, batch=batch, accumulate=2, rate=0.02, average=0.5, class_weights=True,
+        optimiser="sgd", clip=1.0,
+    )
+    course = train(
+        Assignment(
+            network=own, data=data, training=np.arange(17), validation=np.arange(17, 22),
+            loss=classification_loss(options, (9, 8)), mean=(0.5,), deviation=(0.25,),
+            augment=augment(AugmentationOptions(rotation_deg=20, noise=0.1)),
+            before_epoch=lambda number: own[0].requires_grad_(number > 1),
+        ),
+        options=options, folder=folder / "run", progress=lambda done, total: None,
+    )
+    losses = [(e.training_loss, e.validation_loss) for e in course.epochs]
+    state = {n: t.contiguous() for n, t in course.network.state_dict().items()}
+    rank = os.environ.get("RANK", "0")
+    save_file(state | {"losses": torch.tensor(losses)}, folder / f"result-{rank}.safetensors")
 
-course = train(
-    Assignment(
-        network=own, data=data, training=np.arange(17), validation=np.arange(17, 22),
-        loss=classification_loss(options, (9, 8)), mean=(0.5,), deviation=(0.25,),
-        augment=augment(AugmentationOptions(rotation_deg=20, noise=0.1)), before_epoch=freeze,
-    ),
-    options=options, folder=folder / "run", progress=lambda done, total: None,
-)
-rank = os.environ.get("RANK", "0")
-losses = [(e.training_loss, e.validation_loss) for e in course.epochs]
-save_file(
-    {n: t.contiguous() for n, t in course.network.state_dict().items()}
-    | {"losses": torch.tensor(losses)},
-    folder / f"result-{rank}.safetensors",
-)
-'''
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run(Path(sys.argv[1]), int(sys.argv[2]))
+"""
 
 
 def launch(command, folder):
@@ -94,12 +93,10 @@ def results(tmp_path_factory):
     script.write_text(SCRIPT)
     for name in ("one", "two"):
         (folder / name).mkdir()
-    launch([sys.executable, str(script), str(folder / "one"), "8"], folder)
+    runpy.run_path(str(script))["run"](folder / "one", 8)
     together = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     launch([sys.executable, *together, str(script), str(folder / "two"), "4"], folder)
-    return {
-        str(path.relative_to(folder)): load_file(path) for path in folder.rglob("result-*")
-    }
+    return {str(path.relative_to(folder)): load_file(path) for path in folder.rglob("result-*")}
 
 
 def test_both_processes_hold_the_same_weights(results):

@@ -14,7 +14,7 @@ def course(validation=(0.9, 0.6, 0.8)):
 
 
 def lines(axes):
-    return {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    return {line.get_label(): list(line.get_ydata()) for line in axes.lines}
 
 
 def test_both_losses_and_the_rate_are_drawn():

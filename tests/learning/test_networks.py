@@ -70,8 +70,37 @@ def test_folded_mobilenet_lacks_two_values_per_normalised_feature():
 def test_small_cnn_is_small_and_fits_28_pixels():
     network = small_cnn(classes=3)
 
-    assert 100_000 < parameters(network) < 300_000
+    # Stem 176, stages 9,344 + 33,088 + 131,712, head 258, by hand.
+    assert parameters(small_cnn()) == 174_578
     assert network(pictures(2, 1, 28, 28)).shape == (2, 3)
+
+
+def test_small_cnn_sees_the_mean_and_the_largest_value_of_each_feature():
+    network = small_cnn().eval()
+    images = pictures(2, 1, 28, 28)
+    seen = []
+    head(network).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    network(images)
+    features = network.stage3(network.stage2(network.stage1(network.stem(images)))).flatten(2)
+
+    torch.testing.assert_close(seen[0], torch.cat([features.mean(2), features.max(2).values], 1))
+
+
+def test_joined_head_sees_seven_depths_the_last_one_as_without():
+    # Widths of table 2 of the paper, one per scale and the last three.
+    widths = (24, 32, 64, 96, 160, 320, 1280)
+    joined, plain = build("mobilenet-v2", joined=True).eval(), build("mobilenet-v2").eval()
+    plain.features.load_state_dict(joined.features.state_dict())
+    images = pictures(2, 3, 64, 64)
+    seen = []
+    for network in (joined, plain):
+        head(network).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        network(images)
+
+    assert seen[0].shape == (2, sum(widths))
+    assert torch.equal(seen[0][:, -1280:], seen[1])
+    expected = joined.features[:4](images).mean((2, 3))
+    torch.testing.assert_close(seen[0][:, :24], expected)
 
 
 def test_pooling_before_rectifying_changes_no_bit():
@@ -130,7 +159,7 @@ def test_every_parameter_lies_in_one_stage_from_the_image_to_the_head(name):
     ("name", "features"),
     [
         ("base-cnn", 512),
-        ("small-cnn", 96),
+        ("small-cnn", 128),
         ("mobilenet-v2", 1280),
         ("densenet-121", 1024),
         ("resnet-18", 512),
@@ -174,6 +203,14 @@ def test_networks_of_others_count_each_child_with_parameters_as_a_stage():
 
     assert [name for name, _ in stages(network)] == ["0", "3"]
     assert head(network) is network[3]
+
+
+def test_head_is_the_last_of_several_dense_layers():
+    last = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3), nn.Softmax(1))
+
+    assert head(nn.Sequential(nn.Conv2d(1, 2, 3), last)) is last[2]
+    with pytest.raises(ValueError, match="linear layer"):
+        head(nn.Sequential(nn.Conv2d(1, 2, 3)))
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,26 @@ def test_sgd_follows_nesterov():
     np.testing.assert_allclose(weight.detach(), expected, rtol=1e-6)
 
 
+def test_parameters_may_join_sgd_later():
+    first, second = nn.Parameter(torch.zeros(1, 1)), nn.Parameter(torch.zeros(1, 1))
+    optimiser = make_optimiser("sgd", ({"params": [first, second]},), weight_decay=0.0)
+    set_rate(optimiser, 1.0)
+    first.grad = torch.ones(1, 1)
+    optimiser.step()
+    second.grad = torch.ones(1, 1)
+    optimiser.step()
+
+    assert float(second.detach()) == pytest.approx(-1.9)
+    assert float(first.detach()) == pytest.approx(-1.9 - (1 + 0.9 * 1.9))
+
+
 def test_biases_and_scales_are_not_decayed():
     layer = nn.Linear(3, 2)
     optimiser = make_optimiser("adamw", ({"params": layer.parameters()},), weight_decay=0.3)
 
-    decays = {tuple(p.shape): g["weight_decay"] for g in optimiser.param_groups for p in g["params"]}
+    decays = {
+        tuple(p.shape): g["weight_decay"] for g in optimiser.param_groups for p in g["params"]
+    }
 
     assert decays == {(2, 3): 0.3, (2,): 0.0}
 

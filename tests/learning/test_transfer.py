@@ -9,19 +9,18 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from aegle.domain.errors import InputError, OptionError
-from aegle.learning.networks.mobilenet_v2 import mobilenet_v2
-from aegle.learning.networks.plain import base_cnn, small_cnn
+from aegle.learning.batch_norm import restore_batch_norm
+from aegle.learning.networks.plain import small_cnn
 from aegle.learning.networks.stages import head, stages
 from aegle.learning.transfer import (
     TransferOptions,
     arrange,
     features,
     linear_probe,
-    restore_batch_norm,
+    probe_head,
     set_head,
     start,
 )
-from aegle.learning.weights import load_into, read_state
 
 
 def pictures(*shape, seed=0):
@@ -32,7 +31,7 @@ def pictures(*shape, seed=0):
 def network():
     """Return a network whose normalisation does not fit the images that it meets."""
     torch.manual_seed(0)
-    network = small_cnn(classes=3, width=8)
+    network = small_cnn(classes=3, width=8, dropout=0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -55,57 +54,6 @@ def frozen(network):
 
 def evaluating(network):
     return [name for name, part in stages(network) if not any(m.training for m in part)]
-
-
-def test_restored_normalisation_keeps_the_function(network):
-    before = network(IMAGES)
-    restore_batch_norm(network, IMAGES)
-
-    torch.testing.assert_close(network(IMAGES), before, atol=1e-4, rtol=1e-4)
-    other = pictures(4, 1, 28, 28, seed=1)
-    assert torch.isfinite(network(other)).all()
-
-
-def test_restored_normalisation_has_the_statistics_of_the_images(network):
-    assert (network.train()(IMAGES) - network.eval()(IMAGES)).abs().max() > 0.1
-    restore_batch_norm(network, IMAGES)
-    settled = network(IMAGES)
-
-    # The batch is the whole set, so its own statistics are the restored ones.
-    torch.testing.assert_close(network.train()(IMAGES), settled, atol=2e-3, rtol=1e-3)
-
-
-def test_silent_features_are_not_blown_up(network):
-    with torch.no_grad():
-        network.stem[0].weight[0] = 0
-    restore_batch_norm(network, IMAGES)
-
-    assert network.stem[1].running_var[0].item() == pytest.approx(1e-4)
-    assert torch.isfinite(network(IMAGES)).all()
-
-
-def test_folded_imagenet_weights_are_restored_on_other_images(shared_data):
-    path = shared_data(
-        "weights", "mobilenet_v2_imagenet", "mobilenet_v2_torchvision_int8_bnfolded.npz"
-    )
-    network = mobilenet_v2(classes=1000, dropout=0).eval()
-    load_into(network, read_state(path))
-    images = 4 * pictures(8, 3, 64, 64) - 2
-    with torch.inference_mode():
-        before = network(images)
-        restore_batch_norm(network, images)
-        after = network(images)
-
-    torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
-    layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert len(layers) == 52
-    assert all(layer.running_var.min() >= 1e-4 * 0.999 for layer in layers)
-    assert not any(torch.equal(layer.running_mean, 0 * layer.running_mean) for layer in layers)
-
-
-def test_network_without_normalisation_has_none_to_restore():
-    with pytest.raises(InputError, match="no batch normalisation"):
-        restore_batch_norm(base_cnn(size=28), pictures(1, 3, 28, 28))
 
 
 def test_rates_fall_from_the_head_to_the_image(network):
@@ -208,7 +156,7 @@ def test_names_the_stages_when_too_many_are_to_be_frozen(network):
 def test_features_are_what_the_head_weighs(network):
     found = features(network.train(), IMAGES, batch=7)
 
-    assert found.shape == (48, 32)
+    assert found.shape == (48, 64)
     logits = torch.from_numpy(found) @ head(network).weight.T + head(network).bias
     torch.testing.assert_close(logits, network.eval()(IMAGES), atol=1e-5, rtol=1e-5)
 
@@ -249,13 +197,16 @@ def test_linear_probe_is_logistic_regression_of_standardised_features(classes, b
 
 def test_probe_becomes_the_head(network):
     labels = np.arange(48) % 3
+    body = [p.clone() for p in network.stage3.parameters()]
     values = features(network, IMAGES)
-    probe = linear_probe(values, labels, classes=3)
-    set_head(network, probe)
+    expected = linear_probe(values, labels, classes=3, strength=0.1, balanced=True)
+    probe = probe_head(network, IMAGES, labels, strength=0.1, balanced=True)
 
+    np.testing.assert_array_equal(probe.weight, expected.weight)
     np.testing.assert_allclose(
         network.eval()(IMAGES).detach().numpy(), probe.logits(values), atol=1e-3
     )
+    assert all(map(torch.equal, network.stage3.parameters(), body))
     with pytest.raises(InputError, match="does not fit"):
         set_head(small_cnn(classes=2), probe)
 

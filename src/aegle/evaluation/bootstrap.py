@@ -2,7 +2,9 @@
 
 Intervals are percentiles of scores of resamples (Efron B, Tibshirani RJ. An Introduction to the
 Bootstrap, 1993, chapter 13). They say how the score would vary with other patients, the model
-being as it is; how it varies with another training is seen from several folds or seeds.
+being as it is; how it varies with another training is seen from several folds or seeds. The
+calibration error is larger in resamples than in the images themselves, since chance adds to every
+bin; its resamples are moved back to the error itself.
 """
 
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from aegle.domain.errors import InputError
 from aegle.domain.prediction import Predictions
 from aegle.evaluation.options import EvaluationOptions
 from aegle.evaluation.resamples import resamples_of
-from aegle.evaluation.scores import applicable, weighted_scores
+from aegle.evaluation.scores import SCORES, applicable, weighted_scores
 from aegle.evaluation.selection import class_counts, distinct, require_same_images
 from aegle.evaluation.weighted import Numbers
 
@@ -243,6 +245,8 @@ def _joined(chunks: Sequence[dict[str, Numbers]]) -> dict[str, Numbers]:
 
 
 def _estimate(name: str, value: float, drawn: Numbers, confidence: float) -> Estimate:
+    if SCORES[name].grows_by_chance:
+        drawn = np.maximum(drawn - drawn.mean() + value, 0)
     low, high = percentiles(drawn, confidence)
     return Estimate(name=name, value=value, low=low, high=high)
 

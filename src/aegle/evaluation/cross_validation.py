@@ -124,7 +124,7 @@ def as_markdown(found: CrossValidation) -> str:
     if found.pooled:
         heads.append("pooled")
     if found.comparison:
-        heads += ["baseline", "difference", "share not above"]
+        heads += ["baseline", "difference", "share ≤ 0"]
     rows = [_row(found, score, found.mean[score.name]) for score in found.runs]
     return markdown_table(heads, rows)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from aegle.domain.prediction import Predictions
@@ -24,7 +23,7 @@ from aegle.evaluation.drawing import (
     picture_of,
 )
 from aegle.evaluation.options import EvaluationOptions
-from aegle.evaluation.scores import positive_class, predicted, scores, stated_and_true
+from aegle.evaluation.scores import confusion_table, positive_class, scores, stated_and_true
 from aegle.evaluation.selection import against_rest, class_counts
 from aegle.evaluation.weighted import Numbers
 
@@ -132,13 +131,6 @@ def draw_confusion(predictions: Predictions) -> Picture:
     axes.set_xlabel("Likeliest class", color=INK)
     axes.set_ylabel("True class", color=INK)
     return picture_of(figure, "Confusion matrix", "Images by true and likeliest class.")
-
-
-def confusion_table(predictions: Predictions) -> NDArray[np.int64]:
-    """Return numbers of images, shape (true class, likeliest class)."""
-    count = len(predictions.classes)
-    cells = predictions.truth * count + predicted(predictions)
-    return np.bincount(cells, minlength=count * count).reshape(count, count)
 
 
 def draw_histogram(predictions: Predictions, *, options: EvaluationOptions) -> Picture:

@@ -64,6 +64,8 @@ class Score:
     best: float
     """Its value for perfect predictions."""
     binary_only: bool = False
+    grows_by_chance: bool = False
+    """Whether resampling adds to it on average, as chance does to a sum of absolute gaps."""
 
 
 def scores(
@@ -129,11 +131,12 @@ def applicable(predictions: Predictions, names: Sequence[str] = ()) -> tuple[str
 def require_classes(predictions: Predictions) -> NDArray[np.int64]:
     """Return the classes that occur, or raise InputError if there are fewer than two."""
     present = np.unique(predictions.truth)
-    if present.size < 2:
-        named = f"all {len(predictions.names)} images are '{predictions.classes[present[0]]}'"
+    if not present.size:
+        raise InputError("Scores need images of two classes; there is no image.")
+    if present.size == 1:
         raise InputError(
-            f"Scores need images of two classes; {named if present.size else 'there is no image'}. "
-            "Add images of another class."
+            f"Scores need images of two classes; all {len(predictions.names)} images are "
+            f"'{predictions.classes[present[0]]}'. Add images of another class."
         )
     return present
 
@@ -155,7 +158,14 @@ def predicted(predictions: Predictions) -> NDArray[np.int64]:
     return likeliest
 
 
-def confusion(case: _Case) -> Numbers:
+def confusion_table(predictions: Predictions) -> NDArray[np.int64]:
+    """Return numbers of images, shape (true class, likeliest class)."""
+    count = len(predictions.classes)
+    cells = predictions.truth * count + predicted(predictions)
+    return np.bincount(cells, minlength=count * count).reshape(count, count)
+
+
+def _confusion(case: _Case) -> Numbers:
     """Return weights by (set, true class, predicted class)."""
     count = len(case.predictions.classes)
     cell = case.predictions.truth * count + predicted(case.predictions)
@@ -189,7 +199,7 @@ def _accuracy(case: _Case) -> Numbers:
 
 
 def _recalls(case: _Case) -> Numbers:
-    counted = confusion(case)
+    counted = _confusion(case)
     with np.errstate(invalid="ignore"):
         return cast(Numbers, np.diagonal(counted, axis1=1, axis2=2) / counted.sum(axis=2))
 
@@ -207,7 +217,7 @@ def _specificity(case: _Case) -> Numbers:
 
 
 def _f1(case: _Case) -> Numbers:
-    counted = confusion(case)
+    counted = _confusion(case)
     both = counted.sum(axis=1) + counted.sum(axis=2)
     with np.errstate(invalid="ignore"):
         each = 2 * np.diagonal(counted, axis1=1, axis2=2) / both
@@ -275,7 +285,9 @@ SCORES: Mapping[str, Score] = {
     "specificity": Score("specificity", _specificity, 1, binary_only=True),
     "brier": Score("Brier score", _brier, 0),
     "log_loss": Score("log loss", _log_loss, 0),
-    "calibration_error": Score("expected calibration error", _calibration_error, 0),
+    "calibration_error": Score(
+        "expected calibration error", _calibration_error, 0, grows_by_chance=True
+    ),
     "calibration_intercept": Score(
         "calibration in the large", _calibration_intercept, 0, binary_only=True
     ),

@@ -1,8 +1,12 @@
 """Numbers and tables as they are shown."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
+
+import numpy as np
 
 from aegle.domain.text import Text
 
@@ -29,15 +33,25 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return plain data for JSON: undefined numbers as null, sentences as text."""
+    """Return plain data for JSON.
+
+    Dataclasses and mappings become dictionaries, sentences text, enumerations their values, and
+    undefined numbers null.
+    """
     if isinstance(value, Text):
         return str(value)
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+        return float(value) if math.isfinite(value) else None
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
     return value
 
 

@@ -1,65 +1,66 @@
 """Metal in the image and what it spoils."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 Plane = NDArray[np.float32]
 
-_SIZES = (0.012, 0.35)
-"""Thickness of what is taken for metal, as shares of the picture's shorter side."""
+_SIZES = (0.016, 0.2)
+"""Thinnest and widest of what is taken for metal, as shares of the picture's shorter side."""
+_LEVELS = tuple(np.linspace(0.55, 0.985, 12))
 
 
-def bright_solids(plane: Plane, *, rise: float = 0.25, steepness: float = 0.12) -> float:
-    """Return the share of a radiograph that compact, sharp-edged, brightest shadows cover [%].
+def bright_solids(plane: Plane, *, steepness: float = 0.05) -> float:
+    """Return the share of a radiograph that compact bright shadows with steep borders cover [%].
 
-    Metal stops nearly all rays: its shadow is as bright as the picture gets, stands out from
-    its surroundings and has steep borders, which no organ has.
+    Metal stops nearly all rays: its shadow is brighter than what lies around it, and all its
+    border is steep, which that of no organ is. Shadows at the edge of the picture are left out:
+    they are markers and the borders of the field.
 
     Args:
         plane: Shades, shape (row, column), dense being bright.
-        rise: How far metal stands out, as a share of the range of the picture.
-        steepness: Slope of its border per pixel, as a share of the range of the picture.
+        steepness: Least slope of the border per pixel, as a share of the range of the picture;
+            three quarters of the border have it.
     """
     low, high = np.percentile(plane, (1, 99.9))
     shades = (plane - low) / max(float(high - low), 1e-9)
-    side = min(plane.shape)
-    thinnest, widest = (max(3, round(share * side)) for share in _SIZES)
+    thinnest = max(3, round(_SIZES[0] * min(plane.shape)))
     thick = ndimage.grey_opening(shades, footprint=_disc(thinnest))
-    coarse = max(1, side // 128)
-    around = _background(thick, widest, coarse)
-    solid = (thick - around > rise) & (thick > 0.7)
     slope = ndimage.gaussian_gradient_magnitude(shades, 0.8)
-    labels, count = ndimage.label(solid)
-    if not count:
-        return 0.0
-    numbers = np.arange(1, count + 1)
-    rim = ndimage.grey_dilation(labels, size=3) * (labels == 0) + labels * (
-        ndimage.grey_erosion(labels, size=3) == 0
+    solid = np.zeros(plane.shape, dtype=np.bool_)
+    for level in _LEVELS:
+        solid |= _solids(thick > level, slope, steepness)
+    return float(100 * solid.mean())
+
+
+def _solids(
+    bright: NDArray[np.bool_], slope: NDArray[np.floating], steepness: float
+) -> NDArray[np.bool_]:
+    labels, count = ndimage.label(bright)
+    widest = _SIZES[1] * min(bright.shape)
+    chosen = np.zeros(count + 1, dtype=np.bool_)
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        if _touches_edge(place, bright.shape) or max(_size(side) for side in place) > widest:
+            continue
+        wider = tuple(slice(side.start - 1, side.stop + 1) for side in place)
+        shape = labels[wider] == number
+        rim = ndimage.binary_dilation(shape) & ~ndimage.binary_erosion(shape)
+        chosen[number] = np.percentile(slope[wider][rim], 25) > steepness
+    return np.asarray(chosen[labels])
+
+
+def _size(side: slice) -> int:
+    return int(side.stop - side.start)
+
+
+def _touches_edge(place: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    return any(
+        side.start < 3 or side.stop > size - 3 for side, size in zip(place, shape, strict=True)
     )
-    sharp = np.atleast_1d(ndimage.median(slope, rim, numbers)) > steepness
-    inner = _apart_from_edge(labels, count)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return float(100 * sizes[sharp & inner].sum() / plane.size)
 
 
 def _disc(diameter: int) -> NDArray[np.bool_]:
     radius = diameter / 2
     y, x = np.indices((diameter, diameter)) - (diameter - 1) / 2
     return np.asarray(y**2 + x**2 <= radius**2)
-
-
-def _background(shades: NDArray[np.floating], widest: int, coarse: int) -> NDArray[np.floating]:
-    small = shades[::coarse, ::coarse]
-    opened = ndimage.grey_opening(small, size=(max(3, widest // coarse),) * 2)
-    return opened.repeat(coarse, 0).repeat(coarse, 1)[: shades.shape[0], : shades.shape[1]]
-
-
-def _apart_from_edge(labels: NDArray[np.int32], count: int) -> NDArray[np.bool_]:
-    """Return which parts keep off the edge of the picture, where markers and borders are."""
-    free = np.ones(count + 1, dtype=np.bool_)
-    for edge in (labels[:2], labels[-2:], labels[:, :2], labels[:, -2:]):
-        free[np.unique(edge)] = False
-    return free[1:]

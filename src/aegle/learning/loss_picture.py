@@ -33,7 +33,7 @@ def write_picture(epochs: Sequence[Epoch], best: int, folder: Path) -> None:
     picture = draw(epochs, best)
     write_whole(
         folder / "loss.png",
-        lambda part: picture.savefig(part, format="png", dpi=110, metadata={"Software": None}),
+        lambda part: picture.savefig(part, format="png", dpi=100, metadata={"Software": None}),
     )
 
 
@@ -41,8 +41,9 @@ def draw(epochs: Sequence[Epoch], best: int) -> "Figure":
     """Return the picture of a course."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure = Figure(figsize=(7, 5))
+    edges = {"left": 0.12, "right": 0.97, "top": 0.97, "bottom": 0.1}
+    losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1), gridspec_kw=edges)
     numbers = [epoch.number for epoch in epochs]
     mark = "." if len(epochs) < 30 else ""
     losses.plot(numbers, [epoch.training_loss for epoch in epochs], marker=mark, label="training")

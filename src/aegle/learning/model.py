@@ -157,7 +157,7 @@ class Model:
         return _array(logits).astype(np.float64)
 
     def _drawn(self, images: Tensor) -> NDArray[np.float32]:
-        drawn = self.network(images)
+        drawn = self.network(images).float().cpu()
         shape = (1, -1) + (1,) * (drawn.ndim - 2)
         deviation = torch.tensor(self.facts.deviation).view(shape)
         return _array(drawn * deviation + torch.tensor(self.facts.mean).view(shape))
@@ -167,9 +167,10 @@ class Model:
         if len(values) == 0:
             raise InputError(f"Model '{self.facts.name}' was given no image.")
         self.network.eval()
+        place = next(self.network.parameters(), torch.empty(0)).device
         with torch.inference_mode():
             for start in range(0, len(values), BATCH):
-                yield normalised(values[start : start + BATCH], self.facts)
+                yield normalised(values[start : start + BATCH], self.facts).to(place)
 
 
 def normalised(values: NDArray[np.uint8], facts: ModelFacts) -> Tensor:

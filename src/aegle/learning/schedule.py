@@ -56,7 +56,7 @@ def make_optimiser(
     parts = [part for group in groups for part in _split(group, decay)]
     _check(parts)
     if name == "sgd":
-        return torch.optim.SGD(parts, lr=1.0, momentum=MOMENTUM, nesterov=True, fused=True)
+        return _sgd(parts)
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
     return kind(parts, lr=1.0, fused=True)
 
@@ -103,6 +103,15 @@ def _split(group: Group, decay: float) -> list[dict[str, Any]]:
         rest | {"params": vectors, "weight_decay": 0.0},
     ]
     return [part for part in parts if part["params"]]
+
+
+def _sgd(parts: list[dict[str, Any]]) -> torch.optim.SGD:
+    """Return SGD at rest: torch's fused kind fails where only some parameters have a velocity."""
+    optimiser = torch.optim.SGD(parts, lr=1.0, momentum=MOMENTUM, nesterov=True, fused=True)
+    for part in parts:
+        for parameter in part["params"]:
+            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimiser
 
 
 def _listed(parameters: Any) -> list[nn.Parameter]:

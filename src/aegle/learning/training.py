@@ -30,6 +30,7 @@ from aegle.learning.belonging import belonging, check_belonging
 from aegle.learning.checkpoint import Checkpoint, prefixed, read, write
 from aegle.learning.distributed import Team, joined
 from aegle.learning.loss_picture import write_course, write_picture
+from aegle.learning.memory import kept_memory
 from aegle.learning.schedule import (
     make_optimiser,
     optimiser_memory,
@@ -79,7 +80,7 @@ def train(
     labels = assignment.data.labels[assignment.training]
     if options.mix and (labels.min() < 0 or not assignment.data.classes):
         raise OptionError("Option 'mix' mixes classes, but some training images have none.")
-    with joined() as team, _own_randomness(team.device):
+    with joined() as team, _own_randomness(team.device), kept_memory():
         return _Training(assignment, options, team, folder).run(progress)
 
 

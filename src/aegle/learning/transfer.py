@@ -10,17 +10,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from aegle.domain.errors import InputError, OptionError
+from aegle.learning.batch_norm import BATCH, BatchNorm, restore_batch_norm, show
 from aegle.learning.networks.stages import Stage, head, stages
 from aegle.learning.weights import Matched, Progress, fetch, load_into, read_state
 from aegle.options import option
 
-BATCH = 32
-"""Images that go through the network together."""
-LEAST_VARIANCE = 1e-4
-"""Of a feature when normalisation is put back: a silent feature must not be blown up later."""
 PROBE_STEPS = 5000
 """Iterations of the logistic regression at most."""
 
@@ -35,8 +31,15 @@ class TransferOptions:
     ] = ""
     mode: Annotated[
         Literal["fine-tune", "probe", "thaw"],
-        option("Train all, train the head only, or thaw the body from the head down in steps"),
+        option(
+            "Train all; fit the head only, by logistic regression; or thaw the body from the head "
+            "down in steps"
+        ),
     ] = "fine-tune"
+    probe_strength: Annotated[
+        float,
+        option("Inverse of the L2 penalty on standardised features, in mode probe", gt=0, le=1e6),
+    ] = 1.0
     body_rate: Annotated[float, option("Rate of the body as a share of the head's", gt=0, le=1)] = (
         0.1
     )
@@ -142,36 +145,6 @@ def arrange(
     )
 
 
-def restore_batch_norm(network: nn.Module, images: Tensor) -> None:
-    """Give batch normalisation the statistics of images without changing the function.
-
-    Mean and variance of what each layer meets become its statistics; weight and bias are set
-    such that its answer in evaluation mode stays. For weights into which the normalisation of
-    other images was folded, training then starts where the body already is.
-
-    Args:
-        network: Changed in place; left in evaluation mode.
-        images: Normalised images of the target, shape (image, channel, ...).
-
-    Raises:
-        InputError: The network has no batch normalisation.
-    """
-    layers = [module for module in network.modules() if isinstance(module, BatchNorm)]
-    if not layers:
-        raise InputError(
-            f"{type(network).__name__} has no batch normalisation to restore; build it with one."
-        )
-    measured = {layer: _Moments() for layer in layers}
-    hooks = [layer.register_forward_pre_hook(measured[layer]) for layer in layers]
-    try:
-        _through(network, images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for layer, moments in measured.items():
-        _restate(layer, *moments.mean_and_variance())
-
-
 def features(
     network: nn.Module,
     images: Tensor,
@@ -197,7 +170,7 @@ def features(
     if not taps:
         hooks = [head(network).register_forward_pre_hook(_taking(found))]
     try:
-        _through(network, images, batch=batch, before=lambda: found.append([]))
+        show(network, images, batch=batch, before=lambda: found.append([]))
     finally:
         for hook in hooks:
             hook.remove()
@@ -247,6 +220,34 @@ def linear_probe(
     return Probe(weight=weight, bias=bias - weight @ mean)
 
 
+def probe_head(
+    network: nn.Module,
+    images: Tensor,
+    labels: NDArray[np.int64],
+    *,
+    strength: float = 1.0,
+    balanced: bool = False,
+) -> Probe:
+    """Fit the head of a network to images, the body as it is; exact, in one pass.
+
+    Args:
+        network: Its head is replaced; put in evaluation mode.
+        images: Normalised images, shape (image, channel, ...); changed ones may be among them.
+        labels: Class index of each image.
+        strength: Inverse of the L2 penalty on the standardised scale.
+        balanced: Whether classes are weighed by the inverse of their frequency.
+    """
+    probe = linear_probe(
+        features(network, images),
+        labels,
+        classes=head(network).out_features,
+        strength=strength,
+        balanced=balanced,
+    )
+    set_head(network, probe)
+    return probe
+
+
 def set_head(network: nn.Module, probe: Probe) -> None:
     """Make a linear probe the head of the network whose features it was fitted to.
 
@@ -263,56 +264,6 @@ def set_head(network: nn.Module, probe: Probe) -> None:
         layer.weight.copy_(torch.from_numpy(probe.weight))
         if layer.bias is not None:
             layer.bias.copy_(torch.from_numpy(probe.bias))
-
-
-class _Moments:
-    """Mean and variance per channel of all that passes."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.total: Tensor | float = 0.0
-        self.squares: Tensor | float = 0.0
-
-    def __call__(self, _: nn.Module, given: tuple[Tensor, ...]) -> None:
-        values = given[0].double()
-        axes = [axis for axis in range(values.ndim) if axis != 1]
-        self.count += values.numel() // values.shape[1]
-        self.total = self.total + values.sum(axes)
-        self.squares = self.squares + (values**2).sum(axes)
-
-    def mean_and_variance(self) -> tuple[Tensor, Tensor]:
-        """Return both, each (channel,)."""
-        mean = torch.as_tensor(self.total) / self.count
-        variance = torch.as_tensor(self.squares) / self.count - mean**2
-        return mean, variance.clamp_min(LEAST_VARIANCE)
-
-
-def _restate(layer: BatchNorm, mean: Tensor, variance: Tensor) -> None:
-    """Give a normalisation other statistics and the weights that keep its answer."""
-    if layer.running_mean is None or layer.running_var is None:
-        raise InputError("Batch normalisation without running statistics cannot be restored.")
-    with torch.no_grad():
-        scale = layer.weight.double() / (layer.running_var.double() + layer.eps).sqrt()
-        shift = layer.bias.double() - layer.running_mean.double() * scale
-        layer.running_mean.copy_(mean)
-        layer.running_var.copy_(variance)
-        layer.weight.copy_(scale * (variance + layer.eps).sqrt())
-        layer.bias.copy_(shift + scale * mean)
-
-
-def _through(
-    network: nn.Module,
-    images: Tensor,
-    *,
-    batch: int = BATCH,
-    before: Callable[[], None] = lambda: None,
-) -> None:
-    """Show images to a network in batches."""
-    network.eval()
-    with torch.inference_mode():
-        for part in images.split(batch):
-            before()
-            network(part)
 
 
 def _pooling(found: list[list[Tensor]], largest: bool) -> Callable[..., None]:

@@ -1,5 +1,6 @@
 """MobileNetV2 (Sandler 2018, table 2), with the names of torchvision's state dictionaries."""
 
+import torch
 from torch import Tensor, nn
 
 from aegle.learning.networks.stages import Stage
@@ -18,8 +19,17 @@ STAGE_ENDS = (2, 4, 7, 11, 14, 18, 19)
 """Where one stage ends and the next begins, as an index into ``features``."""
 
 
+JOINED = (3, 6, 10, 13, 16, 17, 18)
+"""Parts of ``features`` whose means a joined head sees: the end of each scale and of the last."""
+
+
 def mobilenet_v2(
-    *, classes: int = 2, channels: int = 3, batch_norm: bool = True, dropout: float = 0.2
+    *,
+    classes: int = 2,
+    channels: int = 3,
+    batch_norm: bool = True,
+    dropout: float = 0.2,
+    joined: bool = False,
 ) -> nn.Module:
     """Return MobileNetV2 of width 1; with 1000 classes it has 3,504,872 parameters.
 
@@ -29,31 +39,49 @@ def mobilenet_v2(
         batch_norm: Whether convolutions are followed by batch normalisation; without it they
             carry a bias, as weights do into which the normalisation was folded.
         dropout: Share of the pooled features that is dropped while training.
+        joined: Whether the head sees the mean features of seven depths (1976 values) in place
+            of the last one's (1280), as suits a head on a frozen body.
     """
-    return MobileNetV2(classes, channels, batch_norm, dropout)
+    return MobileNetV2(classes, channels, batch_norm, dropout, JOINED if joined else JOINED[-1:])
 
 
 class MobileNetV2(nn.Module):
     """Inverted residuals with linear bottlenecks."""
 
-    def __init__(self, classes: int, channels: int, batch_norm: bool, dropout: float) -> None:
+    def __init__(
+        self,
+        classes: int,
+        channels: int,
+        batch_norm: bool,
+        dropout: float,
+        seen: tuple[int, ...],
+    ) -> None:
         super().__init__()
+        self.seen = seen
         layers: list[nn.Module] = [_convolution(channels, 32, batch_norm, size=3, stride=2)]
         inputs = 32
+        widths = [inputs]
         for expansion, filters, repetitions, first_stride in BLOCKS:
             for number in range(repetitions):
                 stride = first_stride if number == 0 else 1
                 layers.append(_Block(inputs, filters, expansion, stride, batch_norm=batch_norm))
                 inputs = filters
+                widths.append(inputs)
         layers.append(_convolution(inputs, 1280, batch_norm))
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(1280, classes))
+        described = sum([*widths, 1280][number] for number in seen)
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(described, classes))
         _start(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images, shape (image, class)."""
-        features: Tensor = self.features(images)
-        logits: Tensor = self.classifier(features.mean((2, 3)))
+        means = []
+        features = images
+        for number, block in enumerate(self.features):
+            features = block(features)
+            if number in self.seen:
+                means.append(features.mean((2, 3)))
+        logits: Tensor = self.classifier(torch.cat(means, dim=1))
         return logits
 
     def stages(self) -> list[Stage]:

@@ -6,6 +6,7 @@ value, so the result is the same to the last bit and a quarter of the values is 
 
 from collections import OrderedDict
 
+import torch
 from torch import Tensor, nn
 
 from aegle.domain.errors import OptionError
@@ -56,13 +57,14 @@ def small_cnn(
     *,
     classes: int = 2,
     channels: int = 1,
-    width: int = 24,
-    blocks: int = 1,
-    dropout: float = 0.0,
+    width: int = 16,
+    blocks: int = 2,
+    dropout: float = 0.3,
 ) -> nn.Module:
     """Return a residual network for small pictures of about 28 pixels: three stages.
 
-    With the defaults it has about 172 thousand parameters.
+    The head sees the mean and the largest value of each feature. With the defaults it has
+    174,578 parameters.
 
     Args:
         classes: Values that it gives.
@@ -86,11 +88,19 @@ def small_cnn(
         )
         inputs = filters
     parts["head"] = nn.Sequential(
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(inputs, classes)
+        _MeanAndLargest(), nn.Dropout(dropout), nn.Linear(2 * inputs, classes)
     )
     network = StagedSequence(parts)
     _start(network)
     return network
+
+
+class _MeanAndLargest(nn.Module):
+    """Two values per feature, over all positions."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the means, then the largest values, shape (image, 2 × feature)."""
+        return torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
 
 
 class _Residual(nn.Module):

@@ -78,7 +78,7 @@ def baseline_of(
 def _features(
     values: NDArray[np.uint8], options: ValidateOptions, progress: Progress
 ) -> NDArray[np.float32]:
-    network: nn.Module = catalogue.load("network", options.baseline_network)()
+    network: nn.Module = catalogue.load("network", options.baseline_network)(channels=3)
     load_into(network, read_state(Path(options.baseline)))
     ready(network)
     described = []

@@ -45,7 +45,7 @@ def settings_of(recipe: Recipe, classes: int) -> dict[str, Any]:
 
 
 def built(recipe: Recipe, settings: dict[str, Any]) -> nn.Module:
-    """Return the network with weights drawn by the training's seed; other randomness is left alone."""
+    """Return the network with weights drawn by the seed; other randomness is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed)
         network: nn.Module = catalogue.load("network", recipe.network.name)(**settings)

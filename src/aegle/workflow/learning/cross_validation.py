@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from aegle.domain.prediction import Predictions
+from aegle.evaluation.calibration import temperature_of
+from aegle.evaluation.calibration import with_temperature as recalibrated
 from aegle.evaluation.cross_validation import CrossValidation, as_markdown, cross_validation
 from aegle.evaluation.probes import PROBES, Images
 from aegle.evaluation.scores import SCORES
@@ -16,7 +16,7 @@ from aegle.evaluation.table import figure, interval
 from aegle.learning.prepared import PreparedSet
 from aegle.workflow.learning.baseline import baseline_of, features
 from aegle.workflow.learning.fitting import Fitted, Materials, fit, predicted, predictions_of
-from aegle.workflow.learning.judging import SHOWN, differences_of, numbers_of
+from aegle.workflow.learning.judging import SHOWN, differences_of, number, numbers_of
 from aegle.workflow.learning.plan import Part
 from aegle.workflow.learning.run_folder import Step
 
@@ -30,10 +30,12 @@ class Judged:
     runs: tuple[Predictions, ...]
     """In the same order."""
     pooled: Predictions
-    """All images, each with its mean over the seeds."""
+    """All images, by the models of the first seed."""
     found: CrossValidation
     audits: tuple[AuditRow, ...]
     """Of the models of the first seed."""
+    temperature: float
+    """Of a model trained on all images, where none of them were kept for tuning."""
 
 
 def cross_validate(
@@ -46,23 +48,54 @@ def cross_validate(
         baseline: Gives the images as the baseline takes them; None for no baseline.
     """
     plan = materials.plan
-    fitted: list[Fitted] = []
-    by_seed: list[list[Predictions]] = []
-    for seed in plan.recipe.validate.seeds:
-        by_seed.append([])
-        for part in plan.parts:
-            fitted.append(fit(materials, part, seed))
-            judges = materials.where(part.judged)
-            by_seed[-1].append(predicted(materials.prepared, judges, fitted[-1].model))
-    runs = tuple(run for parts in by_seed for run in parts)
+    seeds = [_of_seed(materials, seed) for seed in plan.recipe.validate.seeds]
+    runs = tuple(run for seed in seeds for run in seed.runs)
     others = baseline_runs(materials, baseline()) if baseline else ()
+    pooled = joined(seeds[0].runs)
     return Judged(
-        fitted=tuple(fitted),
+        fitted=tuple(one for seed in seeds for one in seed.fitted),
         runs=runs,
-        pooled=averaged([joined(parts) for parts in by_seed]),
+        pooled=pooled,
         found=cross_validation(runs, options=plan.recipe.evaluate, baseline=others),
-        audits=_audited(materials, fitted[: len(plan.parts)], joined(by_seed[0])),
+        audits=_audited(materials, seeds[0].fitted, pooled),
+        temperature=seeds[0].temperature,
     )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Seed:
+    """The trainings with one seed, part by part."""
+
+    fitted: list[Fitted]
+    runs: list[Predictions]
+    temperature: float = 1.0
+
+
+def _of_seed(materials: Materials, seed: int) -> _Seed:
+    """Train on every part; without images for tuning, the other parts give the temperature."""
+    parts = materials.plan.parts
+    fitted = [fit(materials, part, seed) for part in parts]
+    runs = [
+        predicted(materials.prepared, materials.where(part.judged), one.model)
+        for part, one in zip(parts, fitted, strict=True)
+    ]
+    if len(parts) == 1 or any(part.tuning for part in parts):
+        return _Seed(fitted=fitted, runs=runs)
+    temperatures = [
+        temperature_of(joined([run for number, run in enumerate(runs) if number != place]))
+        for place in range(len(runs))
+    ]
+    return _Seed(
+        fitted=[with_temperature(*pair) for pair in zip(fitted, temperatures, strict=True)],
+        runs=[recalibrated(*pair) for pair in zip(runs, temperatures, strict=True)],
+        temperature=temperature_of(joined(runs)),
+    )
+
+
+def with_temperature(fitted: Fitted, temperature: float) -> Fitted:
+    """Return a trained model with another temperature."""
+    facts = replace(fitted.model.facts, temperature=temperature)
+    return replace(fitted, model=replace(fitted.model, facts=facts))
 
 
 def _audited(
@@ -71,14 +104,14 @@ def _audited(
     """Judge every image once more with marks, anatomy or look taken away, by its own model."""
     progress = materials.announce(Step("look for shortcuts"), False)
     rows = []
-    for number, (name, probe) in enumerate(PROBES.items()):
+    for done, (name, probe) in enumerate(PROBES.items(), 1):
         changed = [
             _changed(materials, one, part, probe.change)
             for one, part in zip(fitted, materials.plan.parts, strict=True)
         ]
         options = materials.plan.recipe.evaluate
         rows.append(judge(name, unchanged, joined(changed), options=options))
-        progress(number + 1, len(PROBES))
+        progress(done, len(PROBES))
     return tuple(rows)
 
 
@@ -88,12 +121,6 @@ def _changed(
     where = materials.where(part.judged)
     values = change(materials.prepared.values[where])
     return predictions_of(materials.prepared, where, fitted.model.probabilities_of(values))
-
-
-def averaged(repeats: list[Predictions]) -> Predictions:
-    """Return the mean probabilities of several predictions of the same images in one order."""
-    mean = np.mean([repeat.probabilities for repeat in repeats], axis=0)
-    return replace(repeats[0], probabilities=mean)
 
 
 def baseline_runs(materials: Materials, prepared: PreparedSet) -> tuple[Predictions, ...]:
@@ -118,7 +145,7 @@ def as_json(judged: Judged) -> dict[str, Any]:
         "mean": numbers_of(found.mean),
         "runs": {
             fitted.folder.name: {"kept_epoch": fitted.best}
-            | {score.name: score.values[place] for score in found.runs}
+            | {score.name: number(score.values[place]) for score in found.runs}
             for place, fitted in enumerate(judged.fitted)
         },
     }

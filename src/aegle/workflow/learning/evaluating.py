@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from aegle.domain.errors import InputError, OptionError
+from aegle.evaluation.evaluate import About
 from aegle.learning.model import Model, load
 from aegle.learning.prepared import prepare_all
 from aegle.learning.reading_samples import read_samples
@@ -60,6 +61,13 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
             predictions=predicted(prepared, np.arange(len(prepared.samples)), model),
             values=np.array(prepared.values),
             options=recipe.evaluate,
+            about=About(
+                title=model.facts.name,
+                facts={
+                    "Model": f"{model.facts.name} ({model.digest[:12]})",
+                    "Images": f"{len(prepared.samples)} of {Path(recipe.data.path).name}",
+                },
+            ),
             by=request.by or recipe.validate.by,
             reader=request.reader,
             merge=recipe.data.merge,

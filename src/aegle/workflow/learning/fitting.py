@@ -13,26 +13,36 @@ from torch import nn
 from aegle.domain.errors import InputError
 from aegle.domain.prediction import Predictions
 from aegle.evaluation.calibration import fit_temperature
-from aegle.learning.assignment import Assignment, Loss
+from aegle.learning.assignment import Assignment, Course, Loss
 from aegle.learning.augmentation import AugmentationOptions, augment
 from aegle.learning.batches import normalise, scaled
 from aegle.learning.losses import classification_loss, reconstruction_loss
-from aegle.learning.model import Model, ModelFacts, load, save
+from aegle.learning.model import Model, ModelFacts, load, ready, save
 from aegle.learning.prepared import PreparedSet
 from aegle.learning.samples import SampleSet
 from aegle.learning.training import train
-from aegle.learning.transfer import Arrangement, TransferOptions, arrange, start
+from aegle.learning.transfer import (
+    Arrangement,
+    TransferOptions,
+    arrange,
+    features,
+    linear_probe,
+    set_head,
+    start,
+)
 from aegle.record.identity import digest
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning.building import built, normalisation, settings_of
 from aegle.workflow.learning.plan import Part, Plan
 from aegle.workflow.learning.recipe import Recipe, plain
 from aegle.workflow.learning.run_folder import MODEL, Announce, Step
+from aegle.workflow.stage import Progress
 
 KEY = "key.json"
 LEARNS_FROM = ("prepare", "normalise", "network", "transfer", "augment", "train")
 """Sections of a recipe that a trained model depends on."""
 COURSE = "course"
+PROBE_BATCH = 32
 RESTORING_IMAGES = 256
 """Training images on which the statistics of batch normalisation are measured."""
 
@@ -146,7 +156,11 @@ def _opened(folder: Path, key: str) -> bool:
 
 def _train(materials: Materials, part: Part, recipe: Recipe, folder: Path, progress: Any) -> None:
     assignment, facts = _assigned(materials, part, recipe)
-    course = train(assignment, options=recipe.train, folder=folder / COURSE, progress=progress)
+    if facts.task == "classify" and recipe.transfer.mode == "probe":
+        probe(assignment, recipe, progress)
+        course = Course(network=assignment.network, epochs=(), best=0)
+    else:
+        course = train(assignment, options=recipe.train, folder=folder / COURSE, progress=progress)
     model = Model(facts=facts, network=course.network)
     judges = assignment.validation
     if len(judges) and facts.task == "classify":
@@ -197,9 +211,9 @@ def _assigned(materials: Materials, part: Part, recipe: Recipe) -> tuple[Assignm
         mean=mean,
         deviation=deviation,
         augment=None if recipe.augment == AugmentationOptions() else augment(recipe.augment),
-        groups=arrangement and arrangement.groups,
-        before_epoch=arrangement and arrangement.before_epoch,
-        prepare_mode=arrangement and arrangement.prepare_mode,
+        groups=arrangement.groups if arrangement else None,
+        before_epoch=arrangement.before_epoch if arrangement else None,
+        prepare_mode=arrangement.prepare_mode if arrangement else None,
     )
     return assignment, facts
 
@@ -236,6 +250,36 @@ def _transferred(
     restores = recipe.transfer.batch_norm == "restore"
     images = normalise(scaled(_spread(values)), facts.mean, facts.deviation) if restores else None
     return arrange(network, recipe.transfer, images)
+
+
+def probe(assignment: Assignment, recipe: Recipe, progress: Progress) -> None:
+    """Fit the head by logistic regression to what the frozen body says of the training images.
+
+    Where images may be mirrored, their mirror images are learned from too.
+    """
+    data, where = assignment.data, assignment.training
+    mirrored = (False, True) if recipe.augment.mirror else (False,)
+    ready(assignment.network)
+    described = []
+    for begin in range(0, len(where), PROBE_BATCH):
+        values = np.array(data.values[where[begin : begin + PROBE_BATCH]])
+        images = normalise(scaled(values), assignment.mean, assignment.deviation)
+        for is_mirrored in mirrored:
+            shown = images.flip(-1) if is_mirrored else images
+            described.append(features(assignment.network, shown))
+        progress(begin + len(values), len(where))
+    # Image after image, each followed by its mirror image, batch by batch.
+    rows = np.arange(len(where))
+    batches = [rows[b : b + PROBE_BATCH] for b in range(0, len(rows), PROBE_BATCH)]
+    order = np.concatenate([batch for batch in batches for _ in mirrored])
+    fitted = linear_probe(
+        np.concatenate(described),
+        data.labels[where][order],
+        classes=len(data.classes),
+        strength=recipe.transfer.probe_strength,
+        balanced=recipe.train.class_weights,
+    )
+    set_head(assignment.network, fitted)
 
 
 def _spread(values: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ def numbers_of(measured: Measured) -> dict[str, Any]:
     """Return scores with intervals as plain data."""
     return {
         "scores": {
-            e.name: {"value": _number(e.value), "low": _number(e.low), "high": _number(e.high)}
+            e.name: {"value": number(e.value), "low": number(e.low), "high": number(e.high)}
             for e in measured.estimates
         },
         "images": measured.images,
@@ -33,11 +33,11 @@ def differences_of(comparison: Comparison) -> dict[str, Any]:
     """Return paired differences with intervals as plain data."""
     return {
         d.name: {
-            "first": _number(d.first),
-            "second": _number(d.second),
-            "difference": _number(d.value),
-            "low": _number(d.low),
-            "high": _number(d.high),
+            "first": number(d.first),
+            "second": number(d.second),
+            "difference": number(d.value),
+            "low": number(d.low),
+            "high": number(d.high),
             "excludes_zero": d.excludes_zero,
         }
         for d in comparison.differences
@@ -81,6 +81,6 @@ def probability_columns(classes: Sequence[str], probabilities: Any) -> dict[str,
     }
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
     """Return the number to six digits; None for what JSON cannot say."""
     return round(float(value), 6) if np.isfinite(value) else None

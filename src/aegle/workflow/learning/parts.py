@@ -42,16 +42,24 @@ def everyone(samples: SampleSet, options: ValidateOptions) -> Part:
 
 
 def fewer_labels(samples: SampleSet, part: Part, share: float, seed: int) -> Part:
-    """Return a part of which only a share of the training images is kept; smaller shares lie
-    within larger ones.
+    """Return a part with a share of its labels; smaller shares lie within larger ones.
+
+    Images that choose the epoch become fewer too: their labels count as well.
     """
+    if share == 1:
+        return part
     places = {sample.name: place for place, sample in enumerate(samples.samples)}
-    training = np.array([places[name] for name in part.training], np.int64)
-    kept = fraction(training, _groups(samples), _labels(samples), share, seed)
+
+    def fewer(names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            return ()
+        every = np.array([places[name] for name in names], np.int64)
+        return _names(samples, fraction(every, _groups(samples), _labels(samples), share, seed))
+
     return Part(
         name=f"{part.name}-{100 * share:g}-percent",
-        training=_names(samples, kept),
-        tuning=part.tuning,
+        training=fewer(part.training),
+        tuning=fewer(part.tuning),
         judged=part.judged,
     )
 

@@ -4,6 +4,7 @@ Paths in a recipe are relative to its file; paths given on the command line or i
 relative to the working folder.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field, fields
@@ -12,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from aegle.domain.errors import OptionError
@@ -124,8 +125,8 @@ class ValidateOptions:
         bool, option("After cross-validation, train the model that is kept on all images")
     ] = False
     label_shares: Annotated[
-        tuple[float, ...],
-        option("Shares of the training labels with which training is repeated; empty for none"),
+        tuple[Annotated[float, Field(gt=0, le=1)], ...],
+        option("Shares of the labels with which training is repeated, above 0; empty for none"),
     ] = ()
     scratch: Annotated[bool, option("Repeat that from scratch too, beside the given weights")] = (
         False
@@ -231,6 +232,31 @@ def plain(recipe: Recipe) -> Sections:
     }
 
 
+def as_toml(recipe: Recipe) -> str:
+    """Return the options of a recipe that are not at their defaults, as TOML.
+
+    Of paths the last two names are given, since others lie elsewhere for the next reader.
+    """
+    defaults, lines = plain(Recipe(data=kind_of("data")())), []
+    for section, values in plain(recipe).items():
+        changed_ones = {n: v for n, v in values.items() if v != defaults[section][n]}
+        if changed_ones:
+            lines.append(f"\n[{section}]")
+        for name, value in changed_ones.items():
+            shown = "/".join(Path(value).parts[-2:]) if (section, name) in PATHS else value
+            lines.append(f"{name} = {_toml(shown)}")
+    return "\n".join(lines).strip() + "\n"
+
+
+def _toml(value: Any) -> str:
+    """Return a value of JSON as TOML."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{json.dumps(k)} = {_toml(v)}' for k, v in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(entry) for entry in value)}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
 def describe() -> list[dict[str, Any]]:
     """Return every option of a recipe with its section, meaning, unit, default and bounds."""
     return [
@@ -243,9 +269,9 @@ def describe() -> list[dict[str, Any]]:
 def _plain(source: Mapping[str, Any]) -> Sections:
     """Return sections as plain values, whatever form they were given in."""
     made: Sections = {}
-    for section, given in source.items():
-        kind = kind_of(section)
-        if isinstance(given, kind):
+    for section, stated in source.items():
+        given: Any = stated
+        if isinstance(given, kind_of(section)):
             given = {f.name: getattr(given, f.name) for f in fields(given)}
         if not isinstance(given, Mapping):
             raise OptionError(

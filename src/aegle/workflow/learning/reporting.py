@@ -1,8 +1,8 @@
 """What is written of a classifier that was judged: scores, subgroups, shortcuts, page, card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from aegle.domain.errors import InputError, OptionError
 from aegle.domain.prediction import Predictions
 from aegle.evaluation.agreement import kappa
-from aegle.evaluation.bootstrap import measure
+from aegle.evaluation.bootstrap import Estimate
+from aegle.evaluation.cross_validation import CrossValidation
+from aegle.evaluation.evaluate import About, evaluate
+from aegle.evaluation.evaluate import numbers as evaluation_numbers
 from aegle.evaluation.options import EvaluationOptions
+from aegle.evaluation.page import page
 from aegle.evaluation.shortcuts import AuditRow, audit
-from aegle.evaluation.subgroups import SubgroupTable, subgroups
-from aegle.evaluation.table import plain
 from aegle.learning.model import Model
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning.judging import numbers_of, prediction_rows, rows_of
-from aegle.workflow.learning.run_folder import Done, write_json, write_table
+from aegle.workflow.learning.run_folder import Done, write_json, write_table, write_text
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,6 +32,7 @@ class Case:
     values: NDArray[np.uint8]
     """The images as prepared, in the order of the predictions."""
     options: EvaluationOptions
+    about: About
     by: tuple[str, ...] = ()
     """Columns by which subgroups are judged."""
     reader: str = ""
@@ -38,6 +41,8 @@ class Case:
     """Labels of the second reader that count as another class."""
     audits: Sequence[AuditRow] | None = None
     """Where they were made already."""
+    folds: CrossValidation | None = None
+    """Where the predictions come from several trainings."""
 
 
 def report(case: Case, folder: CaseFolder) -> Done:
@@ -47,26 +52,39 @@ def report(case: Case, folder: CaseFolder) -> Done:
         InputError: The images are of one class only.
         OptionError: A column is unknown.
     """
-    measured = measure(case.predictions, options=case.options)
-    tables = subgroups(case.predictions, options=case.options, columns=case.by) if case.by else ()
-    audits = case.audits if case.audits is not None else _audited(case)
-    numbers = numbers_of(measured) | {
-        "subgroups": [_table(table) for table in tables],
-        "shortcuts": [plain(asdict(row)) for row in audits],
-    }
+    predictions = case.predictions
+    found = evaluate(
+        predictions,
+        options=case.options,
+        about=case.about,
+        by=case.by,
+        audit=case.audits if case.audits is not None else _audited(case),
+        folds=case.folds,
+    )
     if case.reader:
-        numbers["second_reader"] = agreement(case)
+        found = replace(found, agreements=agreement(case))
+    places = {name: place for place, name in enumerate(predictions.names)}
+    numbers = numbers_of(found.measured) | evaluation_numbers(found)
     files = {
+        "evaluation": write_text(
+            folder,
+            "evaluation.html",
+            page(found, image_of=lambda name: case.values[places[name]]),
+        ),
         "scores": write_json(folder, "scores.json", numbers),
-        "predictions": write_table(folder, "predictions.csv", prediction_rows(case.predictions)),
+        "predictions": write_table(folder, "predictions.csv", prediction_rows(predictions)),
     }
-    notices = tuple(str(row.verdict) for row in audits if row.is_suspicious)
     return Done(
-        folder=folder.root, files=files, numbers=numbers, rows=rows_of(measured), notices=notices
+        folder=folder.root,
+        files=files,
+        numbers=numbers,
+        rows=rows_of(found.measured),
+        notices=tuple(str(row.verdict) for row in found.audit if row.is_suspicious),
+        evaluation=found,
     )
 
 
-def agreement(case: Case) -> dict[str, Any]:
+def agreement(case: Case) -> tuple[tuple[str, Estimate], ...]:
     """Return Cohen's kappa between a second reader, the labels and the model.
 
     Raises:
@@ -83,25 +101,23 @@ def agreement(case: Case) -> dict[str, Any]:
         raise InputError(f"The second reader's column '{case.reader}' is empty.")
     likeliest = predictions.probabilities.argmax(axis=1)
     given = {
+        "second reader": [said[place] for place in judged],
         "labels": [predictions.classes[predictions.truth[place]] for place in judged],
-        "reader": [said[place] for place in judged],
         "model": [predictions.classes[likeliest[place]] for place in judged],
     }
-    pairs = (("reader", "labels"), ("model", "labels"), ("model", "reader"))
-    return {"images": len(judged)} | {
-        f"kappa_{one}_{other}": plain(
-            asdict(
-                kappa(
-                    given[one],
-                    given[other],
-                    categories=predictions.classes,
-                    options=case.options,
-                    groups=[predictions.groups[place] for place in judged],
-                )
-            )
+    return tuple(
+        (
+            f"{one} and {other}, {len(judged)} images",
+            kappa(
+                given[one],
+                given[other],
+                categories=predictions.classes,
+                options=case.options,
+                groups=[predictions.groups[place] for place in judged],
+            ),
         )
-        for one, other in pairs
-    }
+        for one, other in combinations(given, 2)
+    )
 
 
 def _audited(case: Case) -> tuple[AuditRow, ...]:
@@ -113,15 +129,3 @@ def _audited(case: Case) -> tuple[AuditRow, ...]:
         case.predictions.classes,
         options=case.options,
     )
-
-
-def _table(table: SubgroupTable) -> dict[str, Any]:
-    return {
-        "column": table.column,
-        "reason": str(table.reason),
-        "subgroups": [
-            {"value": group.value, "images": group.images, "reason": str(group.reason)}
-            | (numbers_of(group.measured) if group.measured else {})
-            for group in table.subgroups
-        ],
-    }

@@ -14,13 +14,16 @@ import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aegle.domain.errors import OptionError, WorkflowError
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.stage import Progress, silent
+
+if TYPE_CHECKING:
+    from aegle.evaluation.evaluate import Evaluation
 
 PLAN = "plan.json"
 MODEL = "model.safetensors"
@@ -54,7 +57,9 @@ class Done:
     """Plain data."""
     rows: Sequence[Mapping[str, Any]] = ()
     """The main numbers as a table."""
-    notices: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
+    evaluation: "Evaluation | None" = None
+    """Of a classifier."""
 
 
 @contextmanager

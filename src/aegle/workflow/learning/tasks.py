@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from aegle.workflow.learning.carding import about
 from aegle.workflow.learning.fitting import Fitted, Materials, predicted
 from aegle.workflow.learning.plan import Part
 from aegle.workflow.learning.reporting import Case, report
@@ -26,6 +27,7 @@ def judge_classes(materials: Materials, fitted: Fitted, part: Part) -> Done:
         predictions=predicted(materials.prepared, where, fitted.model),
         values=materials.prepared.values[where],
         options=recipe.evaluate,
+        about=about(materials.plan, f"{len(where)} images that did not train it ({part.name})"),
         by=recipe.validate.by,
     )
     return report(case, materials.folder)

@@ -5,14 +5,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aegle.learning.model import save
+from aegle.learning.model import load, save
 from aegle.learning.preparation import PreparationOptions
 from aegle.learning.prepared import PreparedSet, prepare_all
 from aegle.learning.samples import SampleSet
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning.baseline import SIZE
-from aegle.workflow.learning.cross_validation import as_json, cross_validate, page, rows_of
+from aegle.workflow.learning.carding import about, card_of
+from aegle.workflow.learning.cross_validation import (
+    as_json,
+    cross_validate,
+    page,
+    rows_of,
+    with_temperature,
+)
 from aegle.workflow.learning.fitting import Fitted, Materials, fit
+from aegle.workflow.learning.label_efficiency import label_efficiency
 from aegle.workflow.learning.parts import everyone
 from aegle.workflow.learning.plan import Plan, recipe_or_plan
 from aegle.workflow.learning.planning import Asked, kept_of, planned, samples_of
@@ -57,9 +65,16 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
         asked = Asked(part=request.fold, cross_validate=request.cross_validate)
         plan = planned(given, everything, asked, folder, announce or unannounced)
         materials = _materials(plan, everything, folder, request.cache, announce or unannounced)
-        if plan.cross_validate:
-            return _cross_validated(materials)
-        return _trained(materials)
+        done = _cross_validated(materials) if plan.cross_validate else _trained(materials)
+        if not plan.recipe.validate.label_shares:
+            return done
+        parts = plan.parts if plan.cross_validate else (plan.parts[plan.part],)
+        fewer = label_efficiency(materials, parts)
+        return replace(
+            done,
+            files={**done.files, **fewer.files},
+            numbers={**done.numbers, **fewer.numbers},
+        )
 
 
 def _materials(
@@ -116,15 +131,25 @@ def _cross_validated(materials: Materials) -> Done:
         predictions=judged.pooled,
         values=materials.prepared.values[materials.where(judged.pooled.names)],
         options=recipe.evaluate,
+        about=about(materials.plan, f"cross-validation, {len(judged.runs)} trainings"),
         by=recipe.validate.by,
         audits=judged.audits,
+        folds=judged.found,
     )
     pooled = report(case, folder)
-    done = replace(done, files={**done.files, **pooled.files}, notices=pooled.notices)
+    done = replace(
+        done,
+        files={**done.files, **pooled.files},
+        notices=pooled.notices,
+        evaluation=pooled.evaluation,
+    )
     if not recipe.validate.final:
         return done
     part = everyone(materials.samples, recipe.validate)
-    return _exported(materials, fit(materials, part, recipe.train.seed), done)
+    kept = fit(materials, part, recipe.train.seed)
+    if not part.tuning:
+        kept = with_temperature(kept, judged.temperature)
+    return _exported(materials, kept, done)
 
 
 def _exported(materials: Materials, fitted: Fitted, done: Done) -> Done:
@@ -140,7 +165,11 @@ def _exported(materials: Materials, fitted: Fitted, done: Done) -> Done:
         measured=_measured(done.numbers.get("mean", done.numbers)),
     )
     path = save(replace(fitted.model, facts=facts), materials.folder.root / MODEL)
-    return replace(done, files={"model": path, **done.files})
+    files = {"model": path, **done.files}
+    if done.evaluation:
+        text = card_of(materials.plan, load(path), path, done.evaluation)
+        files["card"] = write_text(materials.folder, "card.md", text)
+    return replace(done, files=files)
 
 
 def _measured(numbers: Mapping[str, Any]) -> dict[str, Any]:
