@@ -4,7 +4,7 @@ import platform
 from datetime import date
 from pathlib import Path
 
-from benchmarks import journey, reading
+from benchmarks import journey, reading, training
 from benchmarks.line import Line
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -15,11 +15,13 @@ after a warm-up; the better of the repetitions counts for both. Below 1 we need 
 
 """
 
+MEASURES = (reading.header_scan, reading.series_read, training.base_cnn, journey.demo)
+
 
 def main() -> None:
     """Measure, print and write."""
     lines: list[Line] = []
-    for measure in (reading.header_scan, reading.series_read, journey.demo):
+    for measure in MEASURES:
         for line in measure():
             print(line.text, flush=True)
             lines.append(line)

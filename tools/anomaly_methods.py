@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from aegle import catalogue
 from aegle.learning.anomaly import (
     BankOptions,
-    FittedBank,
+    FilledBank,
     Scores,
     describe,
     fit_described,
@@ -184,7 +184,7 @@ class Banks:
             self.described[preparation] = describe(reader(self.backbone, TAPS), values, FACTS)
         return self.described[preparation]
 
-    def fitted(self, preparation: str, options: BankOptions, fold: int) -> FittedBank:
+    def fitted(self, preparation: str, options: BankOptions, fold: int) -> FilledBank:
         """Return a memory of the normal images of a fold."""
         training = self.trial.folds[fold][0]
         described = taken(self.images(preparation), training)
@@ -244,7 +244,7 @@ class Banks:
         preparation = given.pop("preparation")
         options = BankOptions(**given)
 
-        def judge_with(fitted: FittedBank) -> Judge:
+        def judge_with(fitted: FilledBank) -> Judge:
             def judge(images: Indices) -> Scores:
                 asked = taken(self.images(preparation), images)
                 return judged(fitted.network, asked, (MAP, MAP))

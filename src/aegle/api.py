@@ -129,11 +129,14 @@ def demo(
     )
 
 
-def recipe(source: str | Path | Mapping[str, Any], settings: str | Iterable[str] = ()) -> "Recipe | Plan":
+def recipe(
+    source: str | Path | Mapping[str, Any], settings: str | Iterable[str] = ()
+) -> "Recipe | Plan":
     """Read all that is decided before a model is trained.
 
     Args:
-        source: TOML file, or sections by name, as in ``{"data": {"path": "images.zip"}}``.
+        source: TOML file; sections by name, as in ``{"data": {"path": "images.zip"}}``; images
+            alone; or the ``plan.json`` of a run.
         settings: ``section.option=value``, one or several, put over it.
 
     Raises:
@@ -184,7 +187,7 @@ def train(
 
 def evaluate(
     model: str | Path,
-    data: "str | Path | Mapping[str, Any] | Recipe",
+    data: "str | Path | Mapping[str, Any] | Recipe | Plan",
     out: str | Path,
     *,
     by: str | Iterable[str] = (),

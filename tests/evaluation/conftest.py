@@ -6,7 +6,7 @@ import pytest
 from aegle.domain.prediction import Predictions
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def made():
     """Return a function that makes predictions better than chance, with ties."""
 
@@ -28,7 +28,7 @@ def made():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_class():
     """Return a function that makes predictions from truth and the probability of the last class."""
 

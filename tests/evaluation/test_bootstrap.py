@@ -138,7 +138,7 @@ def test_an_auc_interval_is_about_delongs(made):
 @pytest.mark.parametrize("name", ["auc", "accuracy", "brier", "f1", "calibration_error"])
 def test_an_interval_holds_the_score_itself(made, name):
     for seed in range(5):
-        found = measure(made(90, seed=seed), options=FEW, names=(name,))[name]
+        found = measure(made(40, seed=seed), options=FEW, names=(name,))[name]
         assert found.low <= found.value <= found.high
 
 
@@ -194,9 +194,21 @@ def test_a_difference_is_first_minus_second_and_its_interval_is_paired(made):
     unpaired = sum((a.high - a.low) ** 2 for a in apart) ** 0.5
     assert found.high - found.low < 0.9 * unpaired
     back = compare(poor, good, options=FEW)["auc"]
+    assert back.excludes_zero
     assert (back.value, back.low, back.high) == pytest.approx(
         (-found.value, -found.high, -found.low)
     )
+
+
+def test_the_mean_calibration_error_of_small_folds_lies_in_the_middle_of_its_interval(made):
+    # Chance adds to each bin of a resample; without moving back the value lies below the interval.
+    whole = made(200, per_group=1)
+    folds = [select(whole, np.arange(200) % 5 == k) for k in range(5)]
+
+    found = measure_mean(folds, options=FEW, names=("calibration_error",))["calibration_error"]
+
+    middle, width = (found.low + found.high) / 2, found.high - found.low
+    assert abs(found.value - middle) < 0.15 * width
 
 
 def test_the_same_predictions_in_another_order_differ_by_nothing(made):

@@ -20,7 +20,7 @@ from aegle.evaluation.shortcuts import judge
 FEW = EvaluationOptions(resamples=100)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def evaluation(made):
     """Everything that an evaluation can hold."""
     sex = tuple("FMF"[i % 3] for i in range(120))
@@ -43,6 +43,11 @@ def evaluation(made):
         sources={"another hospital": measure(made(60, seed=4), options=FEW)},
         agreements=(("reader and labels", agreement),),
     )
+
+
+@pytest.fixture(scope="module")
+def html(evaluation):
+    return page(evaluation)
 
 
 @pytest.fixture
@@ -81,12 +86,12 @@ def test_the_page_stands_alone_and_lets_no_name_become_markup(evaluation):
     assert "default-src 'none'" in html
 
 
-def test_the_same_evaluation_gives_the_same_page(evaluation):
-    assert page(evaluation) == page(evaluation)
+def test_the_same_evaluation_gives_the_same_page(evaluation, html):
+    assert page(evaluation) == html
 
 
-def test_the_page_shows_every_score_with_its_interval_and_says_what_it_is_not(evaluation):
-    text = plain_text(page(evaluation))
+def test_the_page_shows_every_score_with_its_interval_and_says_what_it_is_not(evaluation, html):
+    text = plain_text(html)
 
     for estimate in evaluation.measured.estimates:
         assert f"{estimate.value:.3f}" in text
@@ -99,14 +104,14 @@ def test_the_page_shows_every_score_with_its_interval_and_says_what_it_is_not(ev
         assert str(sentence).split("'")[0] in text
 
 
-def test_worst_cases_are_shown_as_pictures_only_where_pixels_are_given(evaluation):
+def test_worst_cases_are_shown_as_pictures_only_where_pixels_are_given(evaluation, html):
     asked = []
 
     def image_of(name):
         asked.append(name)
         return np.arange(64).reshape(8, 8)
 
-    with_pictures, without = page(evaluation, image_of=image_of), page(evaluation)
+    with_pictures, without = page(evaluation, image_of=image_of), html
 
     assert asked == [case.name for case in evaluation.worst]
     assert with_pictures.count("<img") == without.count("<img") + len(asked)
@@ -159,9 +164,10 @@ def test_an_undefined_number_is_null(two_class):
 
 
 def test_limits_name_rare_and_absent_classes_and_ungrouped_images(made):
-    predictions = replace(made(80, per_group=1), classes=("normal", "pneumonia", "tuberculosis"))
+    predictions = made(80, per_group=1)
     predictions = replace(
         predictions,
+        classes=("normal", "pneumonia", "tuberculosis"),
         probabilities=np.pad(predictions.probabilities, ((0, 0), (0, 1))),
         truth=np.array([1] * 12 + [0] * 68),
     )

@@ -110,7 +110,7 @@ def test_the_named_class_is_the_positive_one(made):
         pytest.param([0.05, 0.05, 0.95, 0.95], [0, 0, 1, 1], 0.05, id="both bins 5 % off"),
         # Bin 0.1: two images, stated 0.15, true 0.5. Bin 0.8: stated 0.85, true 1.
         pytest.param([0.15, 0.15, 0.85], [0, 1, 1], (2 * 0.35 + 0.15) / 3, id="weighted by images"),
-        pytest.param([0.1, 0.9, 0.5, 0.5], [0, 1, 0, 1], 0.05, id="a border belongs to above"),
+        pytest.param([0.5, 0.55], [0, 1], 0.025, id="a border belongs to the bin above"),
     ],
 )
 def test_calibration_error_is_the_mean_gap_over_bins_of_equal_width(

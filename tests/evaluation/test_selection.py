@@ -48,6 +48,13 @@ def test_two_of_three_classes_are_judged_as_if_there_were_no_third():
     np.testing.assert_allclose(found.probabilities, [[0.4, 0.6], [0.75, 0.25], [0.25, 0.75]])
 
 
+def test_classes_are_numbered_in_the_order_in_which_they_are_named():
+    found = among(of_three(), ("benign", "malignant"))
+
+    np.testing.assert_array_equal(found.truth, [0, 1, 1])
+    np.testing.assert_allclose(found.probabilities[0], [0.6, 0.4])
+
+
 def test_an_image_without_probability_for_the_classes_is_refused():
     with pytest.raises(InputError, match="'c' has probability 0 for each of normal"):
         among(replace(of_three(), truth=np.array([0, 1, 0, 2])), ("normal",))

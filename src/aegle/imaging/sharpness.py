@@ -23,6 +23,8 @@ class Sharpness:
     """Of the edges of all directions together [pixels]."""
     widest_px: float
     """Across the direction in which edges are widest [pixels]: movement blurs one direction."""
+    narrowest_px: float
+    """Across the direction in which edges are sharpest [pixels]."""
     edges: int
     """Pixels on edges that were looked at."""
 
@@ -57,17 +59,18 @@ def sharpness(
         on_edge &= where
     edges = int(np.count_nonzero(on_edge))
     if edges < LEAST_EDGES:
-        return Sharpness(blur_px=np.inf, widest_px=np.inf, edges=edges)
+        return Sharpness(blur_px=np.inf, widest_px=np.inf, narrowest_px=np.inf, edges=edges)
     ratio = ndimage.maximum_filter(fine, 3)[on_edge] / coarse[on_edge]
     widths = _width(ratio)
     directions = np.arctan2(along_rows[on_edge], along_columns[on_edge]) % np.pi
     sector = np.rint(directions / (np.pi / _DIRECTIONS)).astype(int) % _DIRECTIONS
     apart = [widths[sector == number] for number in range(_DIRECTIONS)]
-    per_direction = [np.percentile(w, percentile) for w in apart if w.size >= LEAST_EDGES]
     blur_px = float(np.percentile(widths, percentile))
+    per_direction = [np.percentile(w, percentile) for w in apart if w.size >= LEAST_EDGES]
     return Sharpness(
         blur_px=blur_px,
         widest_px=float(max([*per_direction, blur_px])),
+        narrowest_px=float(min([*per_direction, blur_px])),
         edges=edges,
     )
 
@@ -83,14 +86,12 @@ def _slopes(
     return np.hypot(rows, columns), rows, columns
 
 
-def _least(
-    slopes: NDArray[np.float64], where: NDArray[np.bool_] | None, noise: float
-) -> float:
+def _least(slopes: NDArray[np.float64], where: NDArray[np.bool_] | None, noise: float) -> float:
     """Return the least slope of an edge that counts: among the steepest, and above noise."""
     inside = slopes if where is None else slopes[where]
     steep = float(np.percentile(inside, 90)) if inside.size else np.inf
     # Deviation of the slope of white noise behind a Gaussian: noise / (sqrt(8 pi) blur²).
-    return max(steep, 4 * noise / (np.sqrt(8 * np.pi) * COARSE_PX**2), 1e-9)
+    return float(max(steep, 4 * noise / (np.sqrt(8 * np.pi) * COARSE_PX**2), 1e-9))
 
 
 def _ridges(

@@ -1,8 +1,8 @@
 """What is odd in an image, learned from normal images alone.
 
-The product is a memory bank (``aegle.learning.networks.memory_bank``). Scales and limit come from
-the training images, each judged without the patches of its own group, never from images that
-the model is judged on.
+The product is a memory bank (``aegle.learning.networks.memory_bank``). Scales and limits come from
+the training images, each judged without its own group, never from images that the model is
+judged on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,13 +29,15 @@ from aegle.learning.networks.memory_bank import (
 from aegle.options import option
 
 LIMIT, POSITION_LIMIT = "limit", "position_limit"
-"""Names of the limits in the facts of a model: of an image's score, and of the values of its map."""
+"""Names of the limits in the facts of a model: of an image's score, and of values of its map."""
 POSITION_PERCENTILE = 99.0
 """Percentile of the training images' positions that is the limit of a position."""
 PROJECTED = 64
 """Values of a patch that the coreset is chosen by, after a random projection."""
 MOST_PATCHES = 200_000
 """Patches that the coreset is chosen from; more are thinned out at random."""
+MAP = 14
+"""Rows and columns of the maps that limits come from; the finest usual tap has as many."""
 TOGETHER = 4096
 """Patches whose distances are taken together."""
 
@@ -65,6 +67,10 @@ class BankOptions:
         float,
         option("Share of the positions, the oddest, whose mean is an image's score", gt=0, le=1),
     ] = 1.0
+    parts: Annotated[
+        int,
+        option("Parts in which training images are judged by memories of the others", ge=2, le=100),
+    ] = 5
     limit_percentile: Annotated[
         float, option("Percentile of the training images' scores that is the limit", gt=0, le=100)
     ] = 95.0
@@ -82,18 +88,24 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class FittedBank:
-    """A filled memory with what it says of the images that it was made from."""
+class FilledBank:
+    """A memory that can be used."""
 
     network: MemoryBank
     settings: dict[str, Any]
     """What ``memory_bank`` builds the same network with, before it is filled."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedBank(FilledBank):
+    """A memory with what memories like it say of normal images that they were not made from."""
+
     training_scores: NDArray[np.float64]
-    """Score of each training image, judged without its own group."""
+    """Score of each training image by a memory of images of other groups."""
     limit: float
     """Percentile of these."""
     position_limit: float
-    """Mean over the taps of the 99th percentile of their positions, judged so too."""
+    """99th percentile of the values of their maps."""
 
 
 def fit_bank(
@@ -114,22 +126,61 @@ def fit_bank(
         options: How the memory is made.
 
     Raises:
-        InputError: The images are of one group, so that none can be judged by the others.
+        InputError: The images are of fewer than three groups, too few to be judged by others.
     """
     described = describe(reader(backbone, options.taps), values, facts)
-    return fit_described(backbone, described, groups=groups, options=options)
+    filled = fit_described(backbone, described, groups=groups, options=options)
+    scores = crossed(backbone, described, groups=groups, options=options)
+    return FittedBank(
+        network=filled.network,
+        settings=filled.settings,
+        training_scores=scores.images,
+        limit=float(np.percentile(scores.images, options.limit_percentile)),
+        position_limit=float(np.percentile(scores.maps, POSITION_PERCENTILE)),
+    )
+
+
+def crossed(
+    backbone: nn.Module, described: Described, *, groups: Sequence[str], options: BankOptions
+) -> Scores:
+    """Return how odd normal images are to memories of other groups, with small maps.
+
+    Leaving an image's patches out of one memory is not enough for a limit: whitening and the
+    choice of patches have seen them, and new normal images would mostly lie above it.
+    """
+    owners = _owners(groups)
+    if owners.max() < 2:
+        raise InputError(
+            f"{len(groups)} normal images of {owners.max() + 1} group(s) are too few for a limit; "
+            "give images of at least three patients."
+        )
+    order = np.random.default_rng(options.seed).permutation(int(owners.max()) + 1)
+    part = order[owners] % options.parts
+    images = np.zeros(len(owners))
+    maps = np.zeros((len(owners), MAP, MAP), np.float32)
+    for number in np.unique(part):
+        own, others = np.flatnonzero(part == number), np.flatnonzero(part != number)
+        network = fit_described(
+            backbone,
+            _taken(described, others),
+            groups=[groups[int(place)] for place in others],
+            options=options,
+        ).network
+        found = judged(network, _taken(described, own), (MAP, MAP))
+        images[own], maps[own] = found.images, found.maps
+    return Scores(images=images, maps=maps)
 
 
 def fit_described(
     backbone: nn.Module, described: Described, *, groups: Sequence[str], options: BankOptions
-) -> FittedBank:
+) -> FilledBank:
     """Return a memory of normal images that are described already; else as ``fit_bank``."""
-    if len(set(groups)) < 2:
+    owners = _owners(groups)
+    if owners.max() < 1:
         raise InputError(
-            f"{len(groups)} normal images of {len(set(groups))} group(s) make no memory; give "
-            "images of at least two patients."
+            f"{len(groups)} normal images of one group make no memory; give images of at least "
+            "three patients."
         )
-    owners = np.unique(np.asarray(groups, np.str_), return_inverse=True)[1].astype(np.int64)
     places = [described[tap][:, 0].numel() for tap in options.taps]
     settings: dict[str, Any] = {
         "taps": list(options.taps),
@@ -139,19 +190,19 @@ def fit_described(
     network = memory_bank(**settings)
     assert isinstance(network, MemoryBank)
     _take_backbone(network, backbone)
-    filled = [
+    for tap, bank in zip(options.taps, network.banks, strict=True):
+        assert isinstance(bank, Bank)
         _fill(bank, described[tap], torch.from_numpy(owners), options)
-        for tap, bank in zip(options.taps, network.banks, strict=True)
-        if isinstance(bank, Bank)
-    ]
-    training = torch.stack([scores for scores, _ in filled]).mean(0).double().numpy()
-    return FittedBank(
-        network=network,
-        settings=settings,
-        training_scores=training,
-        limit=float(np.percentile(training, options.limit_percentile)),
-        position_limit=float(np.mean([highest_usual for _, highest_usual in filled])),
-    )
+    return FilledBank(network=network, settings=settings)
+
+
+def _owners(groups: Sequence[str]) -> NDArray[np.int64]:
+    """Return the number of the group of each image."""
+    return np.unique(np.asarray(groups, np.str_), return_inverse=True)[1].astype(np.int64)
+
+
+def _taken(described: Described, images: NDArray[np.int64]) -> Described:
+    return {tap: features[torch.from_numpy(images)] for tap, features in described.items()}
 
 
 def describe(network: MemoryBank, values: NDArray[np.uint8], facts: ModelFacts) -> Described:
@@ -284,13 +335,8 @@ def _batches(values: NDArray[np.uint8], facts: ModelFacts) -> Iterator[Tensor]:
         yield normalised(np.asarray(values[start : start + BATCH]), facts)
 
 
-def _fill(bank: Bank, features: Tensor, owners: Tensor, options: BankOptions
-) -> tuple[Tensor, float]:
-    """Fill the bank of one tap, and return what the training images get without their own group.
-
-    Returns:
-        Scores of the images, and the 99th percentile of their positions.
-    """
+def _fill(bank: Bank, features: Tensor, owners: Tensor, options: BankOptions) -> None:
+    """Fill the bank of one tap; its scale is the mean score of images without their own group."""
     positions = features[0, 0].numel()
     flat = features.permute(0, 2, 3, 1).flatten(0, 2)
     of_patch = owners.repeat_interleave(positions)
@@ -307,10 +353,7 @@ def _fill(bank: Bank, features: Tensor, owners: Tensor, options: BankOptions
             for part, of_part in zip(white.split(TOGETHER), of_patch.split(TOGETHER), strict=True)
         ]
     )
-    scores = highest(odd.view(len(features), -1), options.share)
-    bank.scale = scores.mean()
-    usual = float(np.percentile(odd.numpy(), POSITION_PERCENTILE)) / float(bank.scale)
-    return scores / bank.scale, usual
+    bank.scale = highest(odd.view(len(features), -1), options.share).mean()
 
 
 def _thinned(count: int, seed: int) -> Tensor:

@@ -104,7 +104,7 @@ def _channels(pixels: NDArray[np.generic], options: PreparationOptions) -> Chann
 
 def _grey(image: Channels) -> Channels:
     if len(image) == 1:
-        return image[0]
+        return np.asarray(image[0])
     return np.asarray(np.tensordot(LUMA, image, axes=1))
 
 

@@ -78,24 +78,26 @@ def degraded(
     """
     rng = np.random.default_rng([degradation.seed, list(Harm).index(degradation.harm)])
     step = degradation.grade - 1
+    if degradation.harm is Harm.CUT:
+        return cut(plane, CUT_SHARES[step], side=SIDES[int(rng.integers(4))])
+    if degradation.harm is Harm.BLUR:
+        return blurred(plane, BLUR_PX[step])
+    if degradation.harm is Harm.MOTION:
+        return moved(plane, MOTION_PX[step], angle_deg=float(rng.uniform(0, 180)))
     seed = int(rng.integers(1 << 31))
-    match degradation.harm:
-        case Harm.NOISE if spacing_mm:
-            return with_grain(plane, NOISE_HU[step], seed=seed)
-        case Harm.NOISE:
-            return with_noise(plane, NOISE_SHARES[step] * _range(plane), seed=seed)
-        case Harm.BLUR:
-            return blurred(plane, BLUR_PX[step])
-        case Harm.MOTION:
-            return moved(plane, MOTION_PX[step], angle_deg=float(rng.uniform(0, 180)))
-        case Harm.CUT:
-            return cut(plane, CUT_SHARES[step], side=SIDES[int(rng.integers(4))])
-        case Harm.METAL if spacing_mm:
-            return with_streaks(plane, IMPLANTS_MM[step], spacing_mm=spacing_mm, seed=seed)
-        case Harm.METAL:
-            return with_implant(plane, IMPLANT_SHARES[step] * min(plane.shape), seed=seed)
-        case Harm.TEXT:
-            return with_text(plane, TEXT_LINES[step], seed=seed)
+    if degradation.harm is Harm.TEXT:
+        return with_text(plane, TEXT_LINES[step], seed=seed)
+    if degradation.harm is Harm.NOISE:
+        return _noisier(plane, step, seed, is_ct=spacing_mm is not None)
+    if spacing_mm is None:
+        return with_implant(plane, IMPLANT_SHARES[step] * min(plane.shape), seed=seed)
+    return with_streaks(plane, IMPLANTS_MM[step], spacing_mm=spacing_mm, seed=seed)
+
+
+def _noisier(plane: Plane, step: int, seed: int, *, is_ct: bool) -> Plane:
+    if is_ct:
+        return with_grain(plane, NOISE_HU[step], seed=seed)
+    return with_noise(plane, NOISE_SHARES[step] * _range(plane), seed=seed)
 
 
 def _range(plane: Plane) -> float:
@@ -206,7 +208,7 @@ def with_streaks(
 
 def _detector(shape: tuple[int, ...], angle: float) -> tuple[NDArray[np.float64], int]:
     """Return where every pixel falls on the detector, and how many cells that has."""
-    cells = int(np.ceil(np.hypot(*shape))) + 2
+    cells = int(np.ceil(np.hypot(shape[0], shape[1]))) + 2
     y, x = np.indices(shape)
     across = (x - (shape[1] - 1) / 2) * np.cos(angle) + (y - (shape[0] - 1) / 2) * np.sin(angle)
     return across + cells / 2, cells

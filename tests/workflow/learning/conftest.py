@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aegle import api
+from aegle.workflow.learning import reporting
+
 
 @pytest.fixture(scope="session")
 def spots(tmp_path_factory):
@@ -37,6 +40,29 @@ def spots(tmp_path_factory):
         table.writeheader()
         table.writerows(listed)
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_pages():
+    """Draw no charts: they cost more than the trainings, and have tests of their own."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(reporting, "page", lambda found, image_of: f"<html>{found.measured}</html>")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def spot_model(spots, tmp_path_factory):
+    """Return the file of a model of spots, made for computed radiographs of the chest."""
+    sections = {
+        "model": {"name": "spots 1", "modalities": ["CR", "DX"], "body_parts": ["CHEST"]},
+        "data": {"path": str(spots / "manifest.csv"), "group": "patient"},
+        "prepare": {"size": 24},
+        "network": {"name": "small-cnn", "settings": {"width": 6}},
+        "train": {"epochs": 3, "batch": 16, "rate": 0.01},
+        "evaluate": {"resamples": 100},
+    }
+    return api.train(sections, tmp_path_factory.mktemp("model") / "run").files["model"]
 
 
 @pytest.fixture

@@ -1,26 +1,16 @@
 """A model is judged on images that it was not trained on, also by group and by a second reader."""
 
 import json
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from aegle import api
 from aegle.domain.errors import FileError, InputError, OptionError
-
-
-@pytest.fixture(scope="module")
-def model(spots, tmp_path_factory):
-    """Return the file of a model of spots."""
-    sections = {
-        "data": {"path": str(spots / "manifest.csv"), "group": "patient"},
-        "prepare": {"size": 24},
-        "network": {"name": "small-cnn", "settings": {"width": 6}},
-        "train": {"epochs": 2, "batch": 16, "rate": 0.01},
-        "evaluate": {"resamples": 100},
-    }
-    return api.train(sections, tmp_path_factory.mktemp("model") / "run").files["model"]
+from aegle.evaluation.page import page
+from aegle.learning.model import load, save
+from aegle.workflow.learning import reporting
 
 
 def data(spots, **changed):
@@ -36,8 +26,8 @@ def table(done):
     return [dict(zip(heads, line.split(","), strict=True)) for line in lines[1:]]
 
 
-def test_scores_are_those_of_the_predictions(model, spots, tmp_path):
-    done = api.evaluate(model, data(spots, where={"split": ["val"]}), tmp_path / "out")
+def test_scores_are_those_of_the_predictions(spot_model, spots, tmp_path):
+    done = api.evaluate(spot_model, data(spots, where={"split": ["val"]}), tmp_path / "out")
 
     rows = table(done)
     truth = [row["truth"] == "spot" for row in rows]
@@ -49,30 +39,29 @@ def test_scores_are_those_of_the_predictions(model, spots, tmp_path):
     assert "<html" in done.files["evaluation"].read_text()
 
 
-def test_the_models_order_of_classes_counts(model, tmp_path):
-    random = np.random.default_rng(1)
-    images = random.normal(90, 12, (12, 24, 24)).clip(0, 255).astype(np.uint8)
-    images[:6, 8:14, 8:14] = 250
-    np.savez(tmp_path / "x.npz", val_images=images, val_labels=np.repeat([[1], [0]], 6, axis=0))
-    recipe = {
-        "data": {"path": str(tmp_path / "x.npz"), "merge": {"1": "spot", "0": "plain"}},
-        "evaluate": {"resamples": 100},
-    }
+def test_the_models_order_of_classes_counts(spot_model, spots, tmp_path):
+    loaded = load(spot_model)
+    turned = replace(loaded, facts=replace(loaded.facts, classes=("spot", "plain")))
+    path = save(turned, tmp_path / "turned.safetensors")
 
-    done = api.evaluate(model, recipe, tmp_path / "out")
+    one, other = (
+        table(api.evaluate(model, data(spots), tmp_path / out))
+        for model, out in ((spot_model, "out"), (path, "turned"))
+    )
 
-    assert [row["truth"] for row in table(done)] == ["spot"] * 6 + ["plain"] * 6
+    assert [row["truth"] for row in one] == [row["truth"] for row in other]
+    assert [row["probability_spot"] for row in one] == [row["probability_plain"] for row in other]
 
 
-def test_subgroups_by_a_column(model, spots, tmp_path):
-    done = api.evaluate(model, data(spots), tmp_path / "out", by="view")
+def test_subgroups_by_a_column(spot_model, spots, tmp_path):
+    done = api.evaluate(spot_model, data(spots), tmp_path / "out", by="view")
 
     (subgroups,) = done.numbers["subgroups"]
     assert [group["value"] for group in subgroups["subgroups"]] == ["AP", "PA"]
 
 
-def test_agreement_with_a_second_reader(model, spots, tmp_path):
-    done = api.evaluate(model, data(spots), tmp_path / "out", reader="reader")
+def test_agreement_with_a_second_reader(spot_model, spots, tmp_path):
+    done = api.evaluate(spot_model, data(spots), tmp_path / "out", reader="reader")
 
     found = dict(done.evaluation.agreements)
     rows = {row["name"]: row for row in table(done)}
@@ -91,19 +80,19 @@ def test_agreement_with_a_second_reader(model, spots, tmp_path):
     ("given", "message"),
     [({"by": "colour"}, "no column 'colour'"), ({"reader": "eyes"}, "no column 'eyes'")],
 )
-def test_an_unknown_column_is_named(model, spots, tmp_path, given, message):
+def test_an_unknown_column_is_named(spot_model, spots, tmp_path, given, message):
     with pytest.raises(OptionError, match=message):
-        api.evaluate(model, data(spots), tmp_path / "out", **given)
+        api.evaluate(spot_model, data(spots), tmp_path / "out", **given)
 
 
-def test_other_classes_are_refused(model, spots, tmp_path):
+def test_other_classes_are_refused(spot_model, spots, tmp_path):
     with pytest.raises(InputError, match="data name the classes spot, plain, but model"):
-        api.evaluate(model, data(spots, classes=["spot", "plain"]), tmp_path / "out")
+        api.evaluate(spot_model, data(spots, classes=["spot", "plain"]), tmp_path / "out")
 
 
-def test_one_class_cannot_be_judged(model, spots, tmp_path):
+def test_one_class_cannot_be_judged(spot_model, spots, tmp_path):
     with pytest.raises(InputError, match="Scores need images of two classes"):
-        api.evaluate(model, data(spots, where={"label": ["spot"]}), tmp_path / "out")
+        api.evaluate(spot_model, data(spots, where={"label": ["spot"]}), tmp_path / "out")
 
 
 def test_what_is_no_model_is_named(spots, tmp_path):
@@ -111,3 +100,13 @@ def test_what_is_no_model_is_named(spots, tmp_path):
 
     with pytest.raises(FileError, match=r"m\.safetensors"):
         api.evaluate(tmp_path / "m.safetensors", data(spots), tmp_path / "out")
+
+
+def test_the_page_shows_the_worst_cases(spot_model, spots, tmp_path, monkeypatch):
+    monkeypatch.setattr(reporting, "page", page)
+
+    done = api.evaluate(spot_model, data(spots), tmp_path / "out")
+
+    shown = done.files["evaluation"].read_text()
+    assert "spots 1" in shown
+    assert "48 of manifest.csv" in shown

@@ -5,6 +5,7 @@ import pytest
 
 from aegle.domain.errors import InputError, OptionError
 from aegle.learning.samples import Sample, SampleSet
+from aegle.workflow.learning.looking import described
 from aegle.workflow.learning.parts import everyone, fewer_labels, parts_of, require_part
 from aegle.workflow.learning.recipe import ValidateOptions
 
@@ -101,3 +102,14 @@ def test_a_part_that_is_not_there_is_refused():
     assert require_part(parts, None) == parts[0]
     with pytest.raises(OptionError, match="no part 4 to judge on; this recipe has 0 to 3"):
         require_part(parts, 4)
+
+
+def test_groups_that_the_given_split_divides_are_named():
+    samples = made(lambda n: "val" if n in (4, 50) else "train")
+
+    found = described(samples)
+
+    assert found["images"] == 60
+    assert found["groups"] == 20
+    assert found["groups_in_several_splits"] == ["p1", "p16"]
+    assert found["by_split"]["val"] == {"a": 1, "b": 1}

@@ -15,21 +15,6 @@ from aegle.domain.study import Patient, Projection
 from aegle.domain.volume import PlanarImage
 from aegle.learning import model as model_file
 
-
-@pytest.fixture(scope="module")
-def model(spots, tmp_path_factory):
-    """Return the file of a model of spots, made for computed radiographs of the chest."""
-    sections = {
-        "model": {"name": "spots 1", "modalities": ["CR", "DX"], "body_parts": ["CHEST"]},
-        "data": {"path": str(spots / "manifest.csv"), "group": "patient"},
-        "prepare": {"size": 24},
-        "network": {"name": "small-cnn", "settings": {"width": 6}},
-        "train": {"epochs": 3, "batch": 16, "rate": 0.01},
-        "evaluate": {"resamples": 100},
-    }
-    return api.train(sections, tmp_path_factory.mktemp("model") / "run").files["model"]
-
-
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 PATIENT = Patient(id="made")
 
@@ -49,107 +34,109 @@ def said(done):
     return {image["name"]: image for image in done.numbers["images"]}
 
 
-def test_a_folder_of_pictures(model, spots, tmp_path):
-    done = api.predict(model, spots, tmp_path / "out")
+def test_a_folder_of_pictures(spot_model, spots, tmp_path):
+    done = api.predict(spot_model, spots, tmp_path / "out")
 
     pictures = [spots / f"{n:02}.png" for n in range(48)]
-    expected = model_file.load(model).probabilities([np.array(Image.open(p)) for p in pictures])
+    expected = model_file.load(spot_model).probabilities(
+        [np.array(Image.open(p)) for p in pictures]
+    )
     found = [said(done)[path.name]["probabilities"] for path in pictures]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert done.files["page"].read_text().count("<figure>") == 48
 
 
-def test_one_picture(model, spots, tmp_path):
-    done = api.predict(model, spots / "02.png", tmp_path / "out")
+def test_one_picture(spot_model, spots, tmp_path):
+    done = api.predict(spot_model, spots / "02.png", tmp_path / "out")
 
     assert list(said(done)) == ["02.png"]
     assert said(done)["02.png"]["likeliest"] == "spot"
     assert json.loads(done.files["data"].read_text()) == done.numbers
 
 
-def test_a_zip_says_the_same_as_its_folder(model, spots, tmp_path):
+def test_a_zip_says_the_same_as_its_folder(spot_model, spots, tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for number in range(4):
             archive.write(spots / f"{number:02}.png", f"{number:02}.png")
 
-    zipped = said(api.predict(model, tmp_path / "x.zip", tmp_path / "zipped"))
+    zipped = said(api.predict(spot_model, tmp_path / "x.zip", tmp_path / "zipped"))
 
-    whole = said(api.predict(model, spots, tmp_path / "whole"))
+    whole = said(api.predict(spot_model, spots, tmp_path / "whole"))
     assert zipped == {name: whole[name] for name in zipped}
     assert len(zipped) == 4
 
 
-def test_an_archive_of_arrays(model, tmp_path):
+def test_an_archive_of_arrays(spot_model, tmp_path):
     images = np.random.default_rng(0).integers(0, 255, (3, 24, 24), np.uint8)
     np.savez(tmp_path / "x.npz", test_images=images, test_labels=np.zeros((3, 1), np.int64))
 
-    done = api.predict(model, tmp_path / "x.npz", tmp_path / "out")
+    done = api.predict(spot_model, tmp_path / "x.npz", tmp_path / "out")
 
     assert len(said(done)) == 3
 
 
 @pytest.mark.parametrize("name", ["nowhere.png", "nowhere"])
-def test_a_missing_path_is_named(model, tmp_path, name):
+def test_a_missing_path_is_named(spot_model, tmp_path, name):
     with pytest.raises(FileError, match="nowhere"):
-        api.predict(model, tmp_path / name, tmp_path / "out")
+        api.predict(spot_model, tmp_path / name, tmp_path / "out")
 
 
-def test_a_folder_without_images_is_named(model, tmp_path):
+def test_a_folder_without_images_is_named(spot_model, tmp_path):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("Dear colleague")
 
     with pytest.raises(InputError, match="letters"):
-        api.predict(model, tmp_path / "letters", tmp_path / "out")
+        api.predict(spot_model, tmp_path / "letters", tmp_path / "out")
 
 
-def test_a_picture_of_one_shade_is_refused(model, tmp_path):
+def test_a_picture_of_one_shade_is_refused(spot_model, tmp_path):
     Image.fromarray(np.full((24, 24), 7, np.uint8)).save(tmp_path / "flat.png")
 
     with pytest.raises(InputError, match=r"flat\.png"):
-        api.predict(model, tmp_path / "flat.png", tmp_path / "out")
+        api.predict(spot_model, tmp_path / "flat.png", tmp_path / "out")
 
 
-def test_a_task_that_is_not_known_is_refused(model, spots, tmp_path, monkeypatch):
+def test_a_task_that_is_not_known_is_refused(spot_model, spots, tmp_path, monkeypatch):
     from aegle.workflow.learning import predicting
 
     monkeypatch.setattr(predicting, "PREDICTIONS", {})
 
     with pytest.raises(InputError, match="models for 'classify' cannot be used yet"):
-        api.predict(model, spots, tmp_path / "out")
+        api.predict(spot_model, spots, tmp_path / "out")
 
 
-def test_results_do_not_go_where_other_files_lie(model, spots, tmp_path):
+def test_results_do_not_go_where_other_files_lie(spot_model, spots, tmp_path):
     (tmp_path / "thesis.doc").write_text("mine")
 
     with pytest.raises(OptionError, match="holds files that Aegle did not write"):
-        api.predict(model, spots, tmp_path)
+        api.predict(spot_model, spots, tmp_path)
 
 
-def test_a_dicom_radiograph_gives_what_its_pixels_give(model, tmp_path):
+def test_a_dicom_radiograph_gives_what_its_pixels_give(spot_model, tmp_path):
     path = radiograph(tmp_path / "x.dcm")
 
-    (found,) = said(api.predict(model, path, tmp_path / "out")).values()
+    (found,) = said(api.predict(spot_model, path, tmp_path / "out")).values()
 
     assert found["likeliest"] == "spot"
 
 
-def test_a_folder_of_dicom_files(model, tmp_path):
+def test_a_folder_of_dicom_files(spot_model, tmp_path):
     (tmp_path / "files").mkdir()
     radiograph(tmp_path / "files" / "x.dcm")
 
-    assert len(said(api.predict(model, tmp_path / "files", tmp_path / "out"))) == 1
+    assert len(said(api.predict(spot_model, tmp_path / "files", tmp_path / "out"))) == 1
 
 
-def test_another_modality_is_refused(model, tmp_path):
+def test_another_modality_is_refused(spot_model, tmp_path):
     pixels = np.random.default_rng(0).normal(size=(24, 24, 3)) * 20 + 100
     path = radiograph(tmp_path / "x.dcm", modality="US", pixels=pixels)
 
     with pytest.raises(InputError, match="of modality US, but model 'spots 1' is made for CR, DX"):
-        api.predict(model, path, tmp_path / "out")
+        api.predict(spot_model, path, tmp_path / "out")
 
 
-def test_another_body_part_is_refused(model, tmp_path):
+def test_another_body_part_is_refused(spot_model, tmp_path):
     path = radiograph(tmp_path / "x.dcm", body_part="KNEE")
 
     with pytest.raises(InputError, match="shows KNEE, but model 'spots 1' is made for CHEST"):
-        api.predict(model, path, tmp_path / "out")
+        api.predict(spot_model, path, tmp_path / "out")

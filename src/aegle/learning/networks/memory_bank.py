@@ -113,7 +113,9 @@ class MemoryBank(nn.Module):
         return [bank(described[tap]) for tap, bank in pairs]
 
     def judge(self, described: Described, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return the score of each image, and its map; both are about 1 for what is normal.
+        """Return the score of each image, and its map.
+
+        Scores are about 1 for what is normal; so are maps, where the share is 1.
 
         Args:
             described: Features by tap, of the same images.

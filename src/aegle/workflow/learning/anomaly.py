@@ -52,7 +52,9 @@ STRONGEST = 0.65
 """Share of that colour where a map reaches its limit."""
 
 
-def remembered(prepared: PreparedSet, where: NDArray[np.int64], recipe: Recipe, cache: Path) -> Model:
+def remembered(
+    prepared: PreparedSet, where: NDArray[np.int64], recipe: Recipe, cache: Path
+) -> Model:
     """Return a memory of the normal images among some.
 
     Args:
@@ -186,7 +188,7 @@ def say_odd(subject: "Subject") -> Done:
         "maps": _write_maps(subject.folder, [int(place) for place in order], pictures),
         "page": write_text(subject.folder, "odd.html", gallery(title, pictures)),
     }
-    notices = ()
+    notices: tuple[str, ...] = ()
     if len(rows) > MOST_MAPS:
         notices = (f"Maps were drawn of the {MOST_MAPS} oddest of {len(rows)} images.",)
     return Done(

@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from aegle.domain.errors import InputError
 from aegle.evaluation.drawing import Picture, chart, finish, picture_of, thumbnail
 from aegle.evaluation.table import figure, interval
 from aegle.learning.assignment import Loss
 from aegle.learning.batches import normalise, scaled
 from aegle.learning.codes import CodeMap, map_of, nearest
 from aegle.learning.losses import reconstruction_loss, variational_loss
-from aegle.learning.model import BATCH, Model, ModelFacts
+from aegle.learning.model import Model, ModelFacts
 from aegle.learning.networks.autoencoders import NarrowAutoencoder, VariationalAutoencoder
 from aegle.learning.reconstruction_error import ErrorOptions, by_components, scores_between
 from aegle.learning.schedule import Group

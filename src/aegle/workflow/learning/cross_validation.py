@@ -4,21 +4,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aegle.domain.prediction import Predictions
 from aegle.evaluation.calibration import temperature_of
 from aegle.evaluation.calibration import with_temperature as recalibrated
 from aegle.evaluation.cross_validation import CrossValidation, as_markdown, cross_validation
 from aegle.evaluation.probes import PROBES, Images
 from aegle.evaluation.scores import SCORES
-from aegle.evaluation.selection import joined
+from aegle.evaluation.selection import joined, select
 from aegle.evaluation.shortcuts import AuditRow, judge
 from aegle.evaluation.table import figure, interval
 from aegle.learning.prepared import PreparedSet
 from aegle.workflow.learning.baseline import baseline_of, features
 from aegle.workflow.learning.fitting import Fitted, Materials, fit, predicted, predictions_of
 from aegle.workflow.learning.judging import SHOWN, differences_of, number, numbers_of
-from aegle.workflow.learning.plan import Part
 from aegle.workflow.learning.run_folder import Step
+
+MOST_AUDITED = 400
+"""Images that are judged anew for each kind of shortcut; more would take longer than training."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -101,24 +106,30 @@ def with_temperature(fitted: Fitted, temperature: float) -> Fitted:
 def _audited(
     materials: Materials, fitted: list[Fitted], unchanged: Predictions
 ) -> tuple[AuditRow, ...]:
-    """Judge every image once more with marks, anatomy or look taken away, by its own model."""
+    """Judge images once more with marks, anatomy or look taken away, each by its own model."""
     progress = materials.announce(Step("look for shortcuts"), False)
+    step = -(-len(unchanged.names) // MOST_AUDITED)
+    pairs = [
+        (one, materials.where(part.judged)[::step])
+        for one, part in zip(fitted, materials.plan.parts, strict=True)
+    ]
+    names = {materials.prepared.samples[place].name for _, where in pairs for place in where}
+    before = select(unchanged, np.array([name in names for name in unchanged.names]))
     rows = []
     for done, (name, probe) in enumerate(PROBES.items(), 1):
-        changed = [
-            _changed(materials, one, part, probe.change)
-            for one, part in zip(fitted, materials.plan.parts, strict=True)
-        ]
+        changed = [_changed(materials, one, where, probe.change) for one, where in pairs]
         options = materials.plan.recipe.evaluate
-        rows.append(judge(name, unchanged, joined(changed), options=options))
+        rows.append(judge(name, before, joined(changed), options=options))
         progress(done, len(PROBES))
     return tuple(rows)
 
 
 def _changed(
-    materials: Materials, fitted: Fitted, part: Part, change: Callable[[Images], Images]
+    materials: Materials,
+    fitted: Fitted,
+    where: NDArray[np.int64],
+    change: Callable[[Images], Images],
 ) -> Predictions:
-    where = materials.where(part.judged)
     values = change(materials.prepared.values[where])
     return predictions_of(materials.prepared, where, fitted.model.probabilities_of(values))
 

@@ -14,7 +14,7 @@ from aegle.learning.prepared import prepare_all
 from aegle.learning.reading_samples import read_samples
 from aegle.learning.samples import SampleSet
 from aegle.workflow.learning.fitting import predicted
-from aegle.workflow.learning.plan import recipe_or_plan
+from aegle.workflow.learning.plan import Plan, recipe_or_plan
 from aegle.workflow.learning.recipe import Recipe
 from aegle.workflow.learning.reporting import Case, report
 from aegle.workflow.learning.run_folder import Announce, Done, Step, opened, unannounced
@@ -25,7 +25,7 @@ class Request:
     """Which model is judged, on what, and where it is written."""
 
     model: Path
-    data: str | Path | Mapping[str, Any] | Recipe
+    data: str | Path | Mapping[str, Any] | Recipe | Plan
     out: Path
     by: tuple[str, ...] = ()
     reader: str = ""
@@ -75,7 +75,7 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
         return report(case, folder)
 
 
-def _recipe(data: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
+def _recipe(data: str | Path | Mapping[str, Any] | Recipe | Plan) -> Recipe:
     given = recipe_or_plan(data)
     if not isinstance(given, Recipe):
         raise OptionError("A plan names images of a training; give a recipe or the images.")

@@ -16,7 +16,7 @@ from aegle.evaluation.calibration import fit_temperature
 from aegle.learning.assignment import Assignment, Course, Loss
 from aegle.learning.augmentation import AugmentationOptions, augment
 from aegle.learning.batches import normalise, scaled
-from aegle.learning.losses import classification_loss, reconstruction_loss
+from aegle.learning.losses import classification_loss
 from aegle.learning.model import Model, ModelFacts, load, ready, save
 from aegle.learning.prepared import PreparedSet
 from aegle.learning.samples import SampleSet
@@ -32,6 +32,8 @@ from aegle.learning.transfer import (
 )
 from aegle.record.identity import digest
 from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.anomaly import remembered
+from aegle.workflow.learning.autoencoding import begun, drawing_loss
 from aegle.workflow.learning.building import built, normalisation, settings_of
 from aegle.workflow.learning.plan import Part, Plan
 from aegle.workflow.learning.recipe import Recipe, plain
@@ -39,7 +41,7 @@ from aegle.workflow.learning.run_folder import MODEL, Announce, Step
 from aegle.workflow.stage import Progress
 
 KEY = "key.json"
-LEARNS_FROM = ("prepare", "normalise", "network", "transfer", "augment", "train")
+LEARNS_FROM = ("prepare", "normalise", "network", "transfer", "augment", "train", "bank")
 """Sections of a recipe that a trained model depends on."""
 COURSE = "course"
 PROBE_BATCH = 32
@@ -128,7 +130,7 @@ def _key(plan: Plan, part: Part, recipe: Recipe) -> str:
     options = {section: plain(recipe)[section] for section in LEARNS_FROM}
     return digest(
         recipe.model.task,
-        str(recipe.model.noise),
+        str((recipe.model.noise, recipe.model.divergence)),
         json.dumps(options, sort_keys=True),
         plan.data_digest,
         plan.weights_digest,
@@ -155,6 +157,12 @@ def _opened(folder: Path, key: str) -> bool:
 
 
 def _train(materials: Materials, part: Part, recipe: Recipe, folder: Path, progress: Any) -> None:
+    if recipe.model.task == "anomaly":
+        where = materials.where((*part.training, *part.tuning))
+        save(remembered(materials.prepared, where, recipe, materials.cache), folder / MODEL)
+        _write_course(Course(network=nn.Identity(), epochs=(), best=0), folder)
+        progress(1, 1)
+        return
     assignment, facts = _assigned(materials, part, recipe)
     if facts.task == "classify" and recipe.transfer.mode == "probe":
         probe(assignment, recipe, progress)
@@ -168,6 +176,10 @@ def _train(materials: Materials, part: Part, recipe: Recipe, folder: Path, progr
         temperature = fit_temperature(logits, materials.prepared.labels[judges])
         model = replace(model, facts=replace(facts, temperature=temperature))
     save(model, folder / MODEL)
+    _write_course(course, folder)
+
+
+def _write_course(course: Course, folder: Path) -> None:
     rows = [
         {
             "epoch": epoch.number,
@@ -185,7 +197,7 @@ def _assigned(materials: Materials, part: Part, recipe: Recipe) -> tuple[Assignm
     data = materials.prepared
     training, validation = materials.where(part.training), materials.where(part.tuning)
     settings = settings_of(recipe, len(data.classes))
-    channels = int(settings.get("channels", data.values.shape[1]))
+    channels = int(settings.get("channels") or data.values.shape[1])
     mean, deviation = normalisation(recipe, data.values[training], channels)
     facts = ModelFacts(
         name=recipe.model.name,
@@ -199,8 +211,11 @@ def _assigned(materials: Materials, part: Part, recipe: Recipe) -> tuple[Assignm
         deviation=deviation,
         flips=recipe.model.flips,
     )
-    loss = loss_of(recipe, data.labels[training], part.name, len(data.classes))
     network = built(recipe, settings)
+    loss = drawing_loss(network, recipe)
+    if facts.task == "classify":
+        loss = loss_of(recipe, data.labels[training], part.name, len(data.classes))
+    groups = begun(network, data.values[training], facts)
     arrangement = _transferred(network, recipe, materials.cache, data.values[training], facts)
     assignment = Assignment(
         network=network,
@@ -211,7 +226,7 @@ def _assigned(materials: Materials, part: Part, recipe: Recipe) -> tuple[Assignm
         mean=mean,
         deviation=deviation,
         augment=None if recipe.augment == AugmentationOptions() else augment(recipe.augment),
-        groups=arrangement.groups if arrangement else None,
+        groups=arrangement.groups if arrangement else groups,
         before_epoch=arrangement.before_epoch if arrangement else None,
         prepare_mode=arrangement.prepare_mode if arrangement else None,
     )
@@ -224,8 +239,6 @@ def loss_of(recipe: Recipe, labels: NDArray[np.int64], part: str, classes: int) 
     Raises:
         InputError: A classifier has training images of fewer than two classes, or without one.
     """
-    if recipe.model.task != "classify":
-        return reconstruction_loss(recipe.model.noise)
     if (labels < 0).any():
         raise InputError(
             f"{(labels < 0).sum()} training images of '{part}' have no class; a classifier needs "

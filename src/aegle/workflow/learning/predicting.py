@@ -13,6 +13,8 @@ from aegle.evaluation.drawing import Picture, thumbnail
 from aegle.learning.model import Model, load
 from aegle.learning.prepared import prepare_all
 from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.anomaly import say_odd
+from aegle.workflow.learning.autoencoding import say_codes
 from aegle.workflow.learning.gallery import gallery
 from aegle.workflow.learning.judging import probability_columns
 from aegle.workflow.learning.run_folder import (
@@ -116,5 +118,9 @@ def _picture(subject: Subject, place: int, words: str) -> Picture:
     return thumbnail(subject.values[place], f"Image {name}", f"{name}: {words}")
 
 
-PREDICTIONS: Mapping[str, Callable[[Subject], Done]] = {"classify": say_classes}
+PREDICTIONS: Mapping[str, Callable[[Subject], Done]] = {
+    "classify": say_classes,
+    "reconstruct": say_codes,
+    "anomaly": say_odd,
+}
 """By the task of a model: writes what it says of images."""

@@ -22,9 +22,9 @@ from aegle.workflow.settings import Sections, changed, from_toml
 
 if TYPE_CHECKING:
     from aegle.evaluation.options import EvaluationOptions
+    from aegle.learning.anomaly import BankOptions
     from aegle.learning.assignment import TrainingOptions
     from aegle.learning.augmentation import AugmentationOptions
-    from aegle.learning.gate import GateOptions
     from aegle.learning.preparation import PreparationOptions
     from aegle.learning.reading_samples import DataOptions
     from aegle.learning.transfer import TransferOptions
@@ -47,6 +47,9 @@ class ModelOptions:
     ] = ()
     licence: Annotated[str, option("Licence of the weights")] = ""
     trained_on: Annotated[tuple[str, ...], option("Data sets, each with its citation")] = ()
+    half: Annotated[
+        bool, option("Store the weights in half precision: half the size, three digits each")
+    ] = False
     flips: Annotated[bool, option("Take the mean of each image and its mirror image")] = False
     noise: Annotated[
         float,
@@ -57,6 +60,10 @@ class ModelOptions:
             le=10,
         ),
     ] = 0.0
+    divergence: Annotated[
+        float,
+        option("For variational autoencoders: weight of the divergence of the codes", ge=0),
+    ] = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +143,13 @@ class ValidateOptions:
 _KINDS = {
     "model": "aegle.workflow.learning.recipe.ModelOptions",
     "data": "aegle.learning.reading_samples.DataOptions",
-    "gate": "aegle.workflow.learning.recipe.NormaliseOptions",
     "prepare": "aegle.learning.preparation.PreparationOptions",
     "normalise": "aegle.workflow.learning.recipe.NormaliseOptions",
     "network": "aegle.workflow.learning.recipe.NetworkOptions",
     "transfer": "aegle.learning.transfer.TransferOptions",
     "augment": "aegle.learning.augmentation.AugmentationOptions",
     "train": "aegle.learning.assignment.TrainingOptions",
+    "bank": "aegle.learning.anomaly.BankOptions",
     "validate": "aegle.workflow.learning.recipe.ValidateOptions",
     "evaluate": "aegle.evaluation.options.EvaluationOptions",
 }
@@ -177,13 +184,13 @@ class Recipe:
 
     data: "DataOptions"
     model: ModelOptions = field(default_factory=ModelOptions)
-    gate: "GateOptions" = field(default_factory=_default("gate"))
     prepare: "PreparationOptions" = field(default_factory=_default("prepare"))
     normalise: NormaliseOptions = field(default_factory=NormaliseOptions)
     network: NetworkOptions = field(default_factory=NetworkOptions)
     transfer: "TransferOptions" = field(default_factory=_default("transfer"))
     augment: "AugmentationOptions" = field(default_factory=_default("augment"))
     train: "TrainingOptions" = field(default_factory=_default("train"))
+    bank: "BankOptions" = field(default_factory=_default("bank"))
     validate: ValidateOptions = field(default_factory=ValidateOptions)
     evaluate: "EvaluationOptions" = field(default_factory=_default("evaluate"))
 
@@ -205,13 +212,11 @@ def read_recipe(
     found, folder, name = _found(source)
     values = _resolved(changed(_resolved(found, folder), settings, kind_of), Path())
     _require_data(values, source)
-    made = {
-        section: read(kind_of(section), given, section=section)
-        for section, given in ({"model": {}} | values).items()
-    }
-    if not made["model"].name:
-        made["model"] = read(ModelOptions, values.get("model", {}) | {"name": name})
-    return Recipe(**made)
+    model = values.setdefault("model", {})
+    model["name"] = model.get("name") or name
+    return Recipe(
+        **{section: read(kind_of(section), v, section=section) for section, v in values.items()}
+    )
 
 
 def _found(source: str | Path | Mapping[str, Any]) -> tuple[Sections, Path, str]:

@@ -1,9 +1,9 @@
 """A folder of a training, and what a finished step gives.
 
     RUN/plan.json              what was decided, and on which images
-    RUN/gate.html, data.json   what was found in the images before anything was learned
+    RUN/data.json              what the images are
     RUN/cache/                 prepared images
-    RUN/parts/<name>/          a finished training: its model, predictions, and key
+    RUN/parts/<name>/          a training: its checkpoint, its model and its key
     RUN/model.safetensors      the model, written last
 
 Files and folders are written beside their place and then moved, so they are whole or not there.

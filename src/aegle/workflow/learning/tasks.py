@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from aegle.workflow.learning.anomaly import judge_anomalies
+from aegle.workflow.learning.autoencoding import judge_drawings
 from aegle.workflow.learning.carding import about
 from aegle.workflow.learning.fitting import Fitted, Materials, predicted
 from aegle.workflow.learning.plan import Part
@@ -33,4 +35,8 @@ def judge_classes(materials: Materials, fitted: Fitted, part: Part) -> Done:
     return report(case, materials.folder)
 
 
-TASKS: Mapping[str, Task] = {"classify": Task(judge=judge_classes)}
+TASKS: Mapping[str, Task] = {
+    "classify": Task(judge=judge_classes),
+    "reconstruct": Task(judge=judge_drawings),
+    "anomaly": Task(judge=judge_anomalies),
+}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aegle.domain.errors import OptionError
 from aegle.learning.model import load, save
 from aegle.learning.preparation import PreparationOptions
 from aegle.learning.prepared import PreparedSet, prepare_all
@@ -64,6 +65,7 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
     with opened(request.out) as folder:
         asked = Asked(part=request.fold, cross_validate=request.cross_validate)
         plan = planned(given, everything, asked, folder, announce or unannounced)
+        _require_classes(plan)
         materials = _materials(plan, everything, folder, request.cache, announce or unannounced)
         done = _cross_validated(materials) if plan.cross_validate else _trained(materials)
         if not plan.recipe.validate.label_shares:
@@ -75,6 +77,12 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
             files={**done.files, **fewer.files},
             numbers={**done.numbers, **fewer.numbers},
         )
+
+
+def _require_classes(plan: Plan) -> None:
+    task = plan.recipe.model.task
+    if plan.cross_validate and task != "classify":
+        raise OptionError(f"Models for '{task}' are not cross-validated; train them on one part.")
 
 
 def _materials(
@@ -164,7 +172,8 @@ def _exported(materials: Materials, fitted: Fitted, done: Done) -> Done:
         trained_on=said.trained_on,
         measured=_measured(done.numbers.get("mean", done.numbers)),
     )
-    path = save(replace(fitted.model, facts=facts), materials.folder.root / MODEL)
+    model = replace(fitted.model, facts=facts)
+    path = save(model, materials.folder.root / MODEL, half=said.half)
     files = {"model": path, **done.files}
     if done.evaluation:
         text = card_of(materials.plan, load(path), path, done.evaluation)
