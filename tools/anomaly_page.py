@@ -6,17 +6,16 @@ HEAD = """# Anomaly detection, measured
 
 Written by `tools/measure_anomaly.py` on the open part of the data, one processor thread.
 
-**Protocol.** Every method learns from normal images alone, in {folds} folds by cluster of
-near-duplicates. A third of the anomalies, whole clusters, chooses the settings of every method
-(with the held-out normal images of the first two folds, and for the ten best settings of each
-method with those of all five); everything below is measured on the other two thirds and on the held-out
-normal images of all five folds. Intervals: bootstrap by cluster,
-2000 resamples, 95 %, paired for differences. All methods choose among the same preparations: raw
-(smallest to largest value), standard (0.5 to 99.5 percentile), cropped (foreground, then standard).
-The settings of the memory bank are taps, whitening and image score; of the principal components
-their number and the error; of the autoencoders the kind (narrow, from principal components, or
-convolutional), the code, the epochs and the error. The autoencoders had at least the processor time
-of the memory bank.
+**Protocol.** Every method learns from normal images alone, in {folds} folds by cluster of near-
+duplicates. A third of the anomalies, whole clusters, chooses the settings of every method (with
+the held-out normal images of the first two folds, and for the ten best settings of each method
+with those of all five); everything below is measured on the other two thirds and on the held-out
+normal images of all five folds. Intervals: bootstrap by cluster, 2000 resamples, 95 %, paired for
+differences. All methods choose among the same preparations: raw (smallest to largest value),
+standard (0.5 to 99.5 percentile), cropped (foreground, then standard). The settings of the memory
+bank are taps, whitening and image score; of the principal components their number and the error;
+of the autoencoders the kind (narrow, from principal components, or convolutional), the code, the
+epochs and the error. The autoencoders had at least the processor time of the memory bank.
 """
 
 

@@ -73,7 +73,8 @@ and 12 % of the shorter side (CT: rods of 6, 12 and 24 mm with streaks); 1, 2 an
 
 What this does not show: real faults differ from made ones; a cut at the top of a radiograph
 is found worst, since the model chest has little above the lungs; single brain slices do not say
-which side is the neck, so that its cut counts as a false alarm, which it does not on volumes; the pictures are small (at most 384 pixels) and
+which side is the neck, so that its cut counts as a false alarm, which it
+does not on volumes; the pictures are small (at most 384 pixels) and
 were compressed as JPEG, so native images are noisier.
 """
 

@@ -24,7 +24,7 @@ def test_each_share_of_the_labels_is_judged_on_the_same_images(with_, tmp_path):
 
 
 def test_from_scratch_leaves_the_weights_out(spot_model, with_, tmp_path):
-    validate = {"label_shares": [1], "scratch": True, "how": "holdout", "share": 0.5}
+    validate = {"label_shares": [1], "scratch_shares": [1], "how": "holdout", "share": 0.5}
     given = with_(
         train={"epochs": 1},
         validate=validate,

@@ -39,11 +39,11 @@ def label_efficiency(materials: Materials, parts: Sequence[Part]) -> Done:
         parts: On which it is repeated.
     """
     options = materials.plan.recipe.validate
-    starts = (GIVEN, SCRATCH) if options.scratch else (GIVEN,)
+    wanted = {GIVEN: options.label_shares, SCRATCH: options.scratch_shares}
     points = [
         _point(materials, parts, start, share)
-        for start in starts
-        for share in sorted(set(options.label_shares))
+        for start, shares in wanted.items()
+        for share in sorted(set(shares))
     ]
     name = SCORE[len(materials.prepared.classes) == 2]
     rows = [_row(point, name) for point in points]

@@ -135,9 +135,10 @@ class ValidateOptions:
         tuple[Annotated[float, Field(gt=0, le=1)], ...],
         option("Shares of the labels with which training is repeated, above 0; empty for none"),
     ] = ()
-    scratch: Annotated[bool, option("Repeat that from scratch too, beside the given weights")] = (
-        False
-    )
+    scratch_shares: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...],
+        option("Shares with which it is repeated from scratch too, without the given weights"),
+    ] = ()
 
 
 _KINDS = {
