@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    ?= demo
 
-.PHONY: demo test bench docs lock clean
+.PHONY: demo test bench models docs lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/aegle demo --out $(OUT)
@@ -18,6 +18,10 @@ test: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
+
+# Trains every recipe; stopped, it goes on where it was. About three hours on two cores.
+models: $(VENV)/.installed
+	$(BIN)/python tools/make_models.py
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict

@@ -63,8 +63,8 @@ ERRORS = {
     "structural dissimilarity, mean": ErrorOptions(measure="structure"),
     "structural dissimilarity, worst 3 %": ErrorOptions(measure="structure", share=0.03),
 }
-EPOCHS = {"narrow": (3, 12), "convolutional": (15, 30)}
-"""After which the drawings are looked at; trained for the last."""
+EPOCHS = {"narrow": (0, 3, 12), "convolutional": (15, 30)}
+"""After which drawings are looked at; the last one ends training. 0: principal components."""
 CHANGES = AugmentationOptions(mirror=True, scale=0.1, shift=0.1, contrast=0.1, share=0.8)
 FACTS = ModelFacts(
     name="measured",
@@ -273,7 +273,7 @@ class Drawings:
             training = self.trial.folds[fold][0]
             if "components" in settings:
                 draw = by_components(data.values[training], settings["components"])
-                self.drawn[key] = draw(data.values)
+                self.drawn[key] = draw(np.array(data.values))
             else:
                 self._train(preparation, fold, settings["kind"], settings["code"])
         return self.drawn[key]
@@ -282,7 +282,7 @@ class Drawings:
         """Train an autoencoder; its drawings from earlier on are kept too."""
         data = self.values(preparation)
         training = self.trial.folds[fold][0]
-        early, most = EPOCHS[kind]
+        most = EPOCHS[kind][-1]
         images = torch.from_numpy(np.array(data.values)).float() / 255
         network = _autoencoder(kind, code, images[training])
         inner = {"code": code, "kind": kind}
@@ -304,7 +304,7 @@ class Drawings:
             deviation=(1.0,),
             augment=augment(CHANGES),
             groups=network.groups() if isinstance(network, NarrowAutoencoder) else None,
-            before_epoch=lambda number: keep(early) if number == early + 1 else None,
+            before_epoch=lambda number: keep(number - 1) if number - 1 in EPOCHS[kind] else None,
         )
         rate = 1e-3 if kind == "narrow" else 4e-3
         options = TrainingOptions(epochs=most, batch=16, rate=rate, warm_up=0.15, clip=1.0)

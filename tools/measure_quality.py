@@ -250,20 +250,20 @@ def _without_lung(
     }[side]
 
 
-def _value(setting: Setting, sample: Sample, name: str) -> QualityMeasure | None:
+def _measures(setting: Setting, sample: Sample) -> dict[str, QualityMeasure]:
     judged = assess_quality(setting.examination(sample), options=QualityOptions())
-    found = (m for quality in judged for m in quality.measures if m.name == name)
-    return next(found, None)
+    return {m.name: m for quality in judged for m in quality.measures}
 
 
-def _values(setting: Setting, samples: list[Sample], harm: Harm, grade: int) -> NDArray[np.float64]:
+def _over_limit(found: list[dict[str, QualityMeasure]], name: str) -> NDArray[np.float64]:
     """Return values over their limits; what could not be measured counts as without limit."""
-    result = []
-    for number, sample in enumerate(samples):
-        shown = _worse(sample, harm, grade, number) if grade else sample
-        measure = _value(setting, shown, MEASURES[harm])
-        result.append(np.inf if measure is None else measure.value / measure.limit)
-    return np.asarray(result)
+    known = [measures.get(name) for measures in found]
+    return np.asarray([np.inf if m is None else m.value / m.limit for m in known])
+
+
+def _harmed(setting: Setting, samples: list[Sample], harm: Harm, grade: int) -> NDArray[np.float64]:
+    worse = (_worse(sample, harm, grade, number) for number, sample in enumerate(samples))
+    return _over_limit([_measures(setting, sample) for sample in worse], MEASURES[harm])
 
 
 def _area(clean: NDArray[np.float64], worse: NDArray[np.float64]) -> float:
@@ -272,18 +272,24 @@ def _area(clean: NDArray[np.float64], worse: NDArray[np.float64]) -> float:
     return float(roc_auc_score(truth, np.minimum(values, 1e9)))
 
 
-def _row(setting: Setting, harm: Harm, halves: tuple[list[Sample], list[Sample]]) -> str:
-    setting_half, other = halves
-    limit = next(
-        (m.limit for s in other if (m := _value(setting, s, MEASURES[harm]))), float("nan")
-    )
-    known = [np.percentile(_values(setting, setting_half, harm, 0), 95)]
-    known.append(np.percentile(_values(setting, setting_half, harm, 2), 5))
-    clean = _values(setting, other, harm, 0)
-    worse = [_values(setting, other, harm, grade) for grade in (1, 2, 3)]
+@dataclass(frozen=True, eq=False)
+class Half:
+    """One half of a set, and what is measured of it as it is."""
+
+    samples: list[Sample]
+    clean: list[dict[str, QualityMeasure]]
+
+
+def _row(setting: Setting, harm: Harm, setting_half: Half, other: Half) -> str:
+    name = MEASURES[harm]
+    limit = next((m[name].limit for m in other.clean if name in m), float("nan"))
+    known = [np.percentile(_over_limit(setting_half.clean, name), 95)]
+    known.append(np.percentile(_harmed(setting, setting_half.samples, harm, 2), 5))
+    clean = _over_limit(other.clean, name)
+    worse = [_harmed(setting, other.samples, harm, grade) for grade in (1, 2, 3)]
     areas = " / ".join(f"{_area(clean, values):.2f}" for values in worse)
     found = " / ".join(f"{np.mean(values > 1):.0%}" for values in worse)
-    cells = [setting.name, harm.value, MEASURES[harm], str(len(other)), areas, found]
+    cells = [setting.name, harm.value, name, str(len(other.samples)), areas, found]
     cells += [f"{np.mean(clean > 1):.0%}", f"{limit:.3g}", *(f"{k * limit:.3g}" for k in known)]
     return "| " + " | ".join(cells) + " |\n"
 
@@ -301,9 +307,12 @@ def page(data: Path, count: int, only: str = "") -> str:
     for setting in SETTINGS:
         if only not in setting.name:
             continue
-        halves = _halves(setting.samples(data, count))
+        halves = [
+            Half(samples, [_measures(setting, sample) for sample in samples])
+            for samples in _halves(setting.samples(data, count))
+        ]
         for harm in setting.harms:
-            rows.append(_row(setting, harm, halves))
+            rows.append(_row(setting, harm, *halves))
             print(rows[-1], end="", flush=True)  # noqa: T201
     heads = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
     return HEAD + heads + "".join(rows) + TAIL
@@ -312,7 +321,7 @@ def page(data: Path, count: int, only: str = "") -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--count", type=int, default=100, help="images of each set")
+    parser.add_argument("--count", type=int, default=80, help="images of each set")
     parser.add_argument("--only", default="", help="sets whose name holds this; writes nothing")
     given = parser.parse_args()
     text = page(given.data, given.count, given.only)

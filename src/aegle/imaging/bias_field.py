@@ -25,6 +25,8 @@ _SPLINE_ORDER = 3
 _CONTROL_POINTS = 4
 _LEAST_PLANES = 8
 """An axis is not thinned out below so many planes."""
+_REPEATED = 4
+"""A single plane is repeated so often, since splines need an extent along every axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +85,11 @@ def correct_bias_field(
         raise GeometryError(f"The mask has shape {inside.shape}, the image {mr.grid.shape}.")
     if not np.isfinite(mr.values).all() or mr.values.max() <= mr.values.min():
         raise InputError("The image has no signal that varies, so no bias field can be told.")
-    image = _image(mr.values, mr)
     chosen = foreground(mr.values) if inside is None else inside
     chosen = chosen & (mr.values > 0)
     if not chosen.any():
         raise InputError("No voxel inside the mask has a signal, so no bias field can be told.")
-    corrector = _fitted(image, _image(chosen.astype(np.uint8), mr), mr.grid.shape, options)
-    log_field = sitk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image)).astype(np.float64)
+    log_field = _log_field(mr, chosen, options)
     field = np.exp(log_field - log_field[chosen].mean())
     corrected = mr.values / field
     scale = mr.values[chosen].mean(dtype=np.float64) / corrected[chosen].mean()
@@ -123,16 +123,12 @@ def variation_coefficient(values: NDArray[np.float32], inside: Mask) -> float:
     return float(chosen.std(dtype=np.float64)) / mean
 
 
-def _image(values: NDArray[np.generic], mr: Volume) -> sitk.Image:
-    image = sitk.GetImageFromArray(values)
-    image.SetSpacing(mr.grid.spacing_mm[::-1])
-    return image
-
-
-def _fitted(
-    image: sitk.Image, mask: sitk.Image, shape: tuple[int, int, int], options: BiasFieldOptions
-) -> sitk.N4BiasFieldCorrectionImageFilter:
-    steps = [min(options.shrink, max(1, size // _LEAST_PLANES)) for size in shape[::-1]]
+def _log_field(mr: Volume, chosen: Mask, options: BiasFieldOptions) -> NDArray[np.float64]:
+    counts = [_REPEATED if size == 1 else 1 for size in mr.grid.shape]
+    image, mask = (
+        _image(np.tile(array, counts), mr) for array in (mr.values, chosen * np.uint8(1))
+    )
+    steps = [min(options.shrink, max(1, size // _LEAST_PLANES)) for size in image.GetSize()]
     corrector = sitk.N4BiasFieldCorrectionImageFilter()
     # The sums of several threads are not always added in the same order.
     corrector.SetNumberOfThreads(1)
@@ -141,4 +137,12 @@ def _fitted(
     corrector.SetMaximumNumberOfIterations([options.iterations] * options.levels)
     corrector.SetConvergenceThreshold(options.tolerance)
     corrector.Execute(sitk.Shrink(image, steps), sitk.Shrink(mask, steps))
-    return corrector
+    field = sitk.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image)).astype(np.float64)
+    slices, rows, columns = mr.grid.shape
+    return np.asarray(field[:slices, :rows, :columns])
+
+
+def _image(values: NDArray[np.generic], mr: Volume) -> sitk.Image:
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(mr.grid.spacing_mm[::-1])
+    return image

@@ -1,8 +1,8 @@
 """Noise removed without blurring edges.
 
 Every pixel becomes the mean of pixels whose surroundings look like its own (non-local means).
-Against diffusion and total variation it keeps fine texture and leaves no flat patches, and its
-strength follows from the measured noise alone.
+Its strength follows from the measured noise alone. Diffusion has to be told how many steps to
+take; at its best number it errs as little on texture and by more on even tissue.
 
 Sources: Buades A et al. Multiscale Model Simul 2005;4:490-530 (non-local means); Darbon J et al.
 IEEE ISBI 2008:1331-1334 (all pixels at once for each shift); Wiest-Daessle N et al. MICCAI

@@ -183,13 +183,14 @@ def landmark_spread(volumes: Sequence[Volume], *, options: LandmarkOptions) -> f
 
 
 def _landmarks(volume: Volume, percentiles: Sequence[float]) -> NDArray[np.float64]:
-    found = np.percentile(_chosen(volume, None).astype(np.float64), percentiles)
+    chosen = _chosen(volume, None).astype(np.float64)
+    found: NDArray[np.float64] = np.asarray(np.percentile(chosen, percentiles))
     if np.any(np.diff(found) <= 0):
         # Many voxels of one value, as in images of few shades, hold several percentiles.
         least = 1e-6 * max(float(np.ptp(found)), 1e-12)
         if np.ptp(found) <= 0:
             raise InputError("The foreground has a single value; it has no landmarks.")
-        found = np.maximum.accumulate(found) + least * np.arange(len(found))
+        found = np.asarray(np.maximum.accumulate(found) + least * np.arange(len(found)))
     return found
 
 

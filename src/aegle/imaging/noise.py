@@ -13,6 +13,8 @@ Plane = NDArray[np.float32]
 NORMAL_QUARTILE = 0.6745
 """Median of the absolute value of a standard normal variable."""
 _BLOCK_PX = 8
+_QUARTILE_OF_BLOCKS = 0.873
+"""What the lower quartile of the blocks' medians is on white noise of deviation 1 (simulated)."""
 _LEAST_BLOCKS = 4
 _DIFFERENCE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6.0
 """White noise of deviation 1 stays of deviation 1; planes and slopes vanish."""
@@ -45,7 +47,8 @@ def white_noise(plane: Plane, where: NDArray[np.bool_] | None = None) -> float:
     full = shares.mean(axis=1) > 0.8
     if np.count_nonzero(full) < _LEAST_BLOCKS:
         return 0.0
-    return float(np.percentile(np.median(blocks[full], axis=1), 25) / NORMAL_QUARTILE)
+    quietest = np.percentile(np.median(blocks[full], axis=1), 25)
+    return float(quietest / (NORMAL_QUARTILE * _QUARTILE_OF_BLOCKS))
 
 
 def _blocks(values: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -11,6 +11,8 @@ Plane = NDArray[np.float32]
 FINE_PX, COARSE_PX = 1.0, 2.0
 """The two blurs at which edges are looked at [pixels]."""
 LEAST_EDGES = 12
+LEAST_IN_DIRECTION = 30
+"""A direction with fewer pixels on edges is not judged by itself."""
 _DIRECTIONS = 4
 _MOST_PX = 6.0
 
@@ -66,7 +68,7 @@ def sharpness(
     sector = np.rint(directions / (np.pi / _DIRECTIONS)).astype(int) % _DIRECTIONS
     apart = [widths[sector == number] for number in range(_DIRECTIONS)]
     blur_px = float(np.percentile(widths, percentile))
-    per_direction = [np.percentile(w, percentile) for w in apart if w.size >= LEAST_EDGES]
+    per_direction = [np.percentile(w, percentile) for w in apart if w.size >= LEAST_IN_DIRECTION]
     return Sharpness(
         blur_px=blur_px,
         widest_px=float(max([*per_direction, blur_px])),

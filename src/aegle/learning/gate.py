@@ -43,6 +43,9 @@ class GateOptions:
     size_factor: Annotated[
         float, option("Number of pixels is unusual beyond this factor from the median", gt=1)
     ] = 4.0
+    remove: Annotated[
+        bool, option("Leave out the images that must leave, in place of stopping")
+    ] = False
     spacing_factor: Annotated[
         float, option("Spacing is unusual beyond this factor from the median", gt=1)
     ] = 2.0

@@ -191,7 +191,9 @@ class ArchiveImages:
 
 def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # NumPy leaves a file that is no archive open, unless it was opened for it.
+        with path.open("rb") as file, zipfile.ZipFile(file):
+            stored = np.load(file, allow_pickle=False)
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FileError(path, f"it cannot be read ({error}).", CHECK_COMPLETE) from error

@@ -36,9 +36,8 @@ def mixed_kinds(found: Sequence[Facts]) -> Iterator[Offence]:
         severity="stop",
         names=names,
         finding=Text(
-            "{count} image(s) have {axes} axes less or more than the others: pictures and "
-            "volumes are mixed.",
-            {"count": len(names), "axes": 1},
+            "{count} image(s) are volumes among pictures, or pictures among volumes.",
+            {"count": len(names)},
         ),
         remedy=Text("Leave one kind out."),
         removed=names,

@@ -52,7 +52,7 @@ class QualityOptions:
             source=_MEASURED,
             gt=0,
         ),
-    ] = 1.3
+    ] = 1.4
     blur_mm: Annotated[
         float,
         option(

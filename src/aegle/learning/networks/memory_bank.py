@@ -86,7 +86,6 @@ class MemoryBank(nn.Module):
         backbone = mobilenet_v2(classes=1, channels=channels, batch_norm=False)
         self.features: nn.Sequential = backbone.get_submodule("features")[: taps[-1] + 1]  # type: ignore[index]
         self.banks = nn.ModuleList(Bank(CHANNELS[tap], patches) for tap in taps)
-        self.requires_grad_(False)
 
     def describe(self, images: Tensor) -> Described:
         """Return the features that are looked at, by tap.

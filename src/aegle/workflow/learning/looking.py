@@ -1,8 +1,14 @@
 """What the images of a recipe are, before anything is learned from them."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from aegle.domain.errors import InputError
+from aegle.learning import gate_page
+from aegle.learning.gate import Gate, grouped, inspect
+from aegle.learning.offences import Offence
 from aegle.learning.samples import SampleSet
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning.recipe import Recipe
@@ -10,18 +16,52 @@ from aegle.workflow.learning.run_folder import write_json
 from aegle.workflow.stage import Progress
 
 UNKNOWN = "(none)"
+LEAKS = frozenset({"duplicate-leak", "near-duplicate-leak", "group-leak"})
+"""Offences against the split that the data name."""
 
 
-def looked(
-    samples: SampleSet,
-    recipe: Recipe,  # noqa: ARG001
-    folder: CaseFolder,
-    progress: Progress,
-) -> tuple[str, ...]:
-    """Write ``data.json``, and return the names of images to leave out."""
+@dataclass(frozen=True)
+class Looked:
+    """What follows from what was found on the images."""
+
+    removed: tuple[str, ...]
+    """Names of images to leave out."""
+    joined: Mapping[str, str]
+    """Image to the group that it shares with its duplicates, where its own is another."""
+
+
+def looked(samples: SampleSet, recipe: Recipe, folder: CaseFolder, progress: Progress) -> Looked:
+    """Look at every image, and write ``data.json``, ``gate.html`` and ``offences.json``.
+
+    Raises:
+        InputError: What was found must be dealt with first; the message names the page.
+    """
     write_json(folder, "data.json", described(samples))
-    progress(1, 1)
-    return ()
+    gate = inspect(samples, options=recipe.gate, progress=progress)
+    page, _ = gate_page.write(gate, samples, folder.root)
+    has_folds = recipe.validate.how != "data"
+    found = [offence for offence in gate.offences if _stops(offence, recipe, has_folds)]
+    if found and not recipe.gate.remove:
+        raise InputError(
+            f"{samples.source}: {len(found)} finding(s) on the images would make what is learned "
+            f"or measured wrong, first: {found[0].finding} Look at {page}; correct the data, or "
+            "leave the offenders out with --set gate.remove=true."
+        )
+    removed = tuple(dict.fromkeys(name for offence in found for name in offence.removed))
+    joined = _joined(gate, samples) if has_folds else {}
+    return Looked(removed, joined)
+
+
+def _stops(offence: Offence, recipe: Recipe, has_folds: bool) -> bool:
+    """Return whether an offence matters: folds are made anew, without what the data's split is."""
+    if offence.kind == "label" and recipe.model.task != "classify":
+        return False
+    return offence.severity == "stop" and not (has_folds and offence.kind in LEAKS)
+
+
+def _joined(gate: Gate, samples: SampleSet) -> dict[str, str]:
+    pairs = zip(samples.samples, grouped(gate, samples).samples, strict=True)
+    return {before.name: after.group for before, after in pairs if before.group != after.group}
 
 
 def described(samples: SampleSet) -> dict[str, Any]:

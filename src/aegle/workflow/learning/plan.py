@@ -30,6 +30,7 @@ _KEYS = {
     "versions",
     "estimate",
     "removed",
+    "joined",
     "parts",
 }
 
@@ -63,6 +64,8 @@ class Plan:
     """Digest of what the plan was made from: the recipe and all images, used or not."""
     removed: tuple[str, ...] = ()
     """Images that the gate took out."""
+    joined: Mapping[str, str] = field(default_factory=dict)
+    """Image to the group that it shares with its duplicates, where its own is another."""
     weights_digest: str = ""
     """SHA-256 of the file of weights that training starts from."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +106,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "versions": dict(plan.versions),
         "estimate": dict(plan.estimate),
         "removed": list(plan.removed),
+        "joined": dict(plan.joined),
         "parts": [
             {
                 "name": p.name,
@@ -167,6 +171,7 @@ def read_plan(file: Path) -> Plan:
         cross_validate=tree["cross_validate"],
         key=tree["key"],
         removed=tuple(tree["removed"]),
+        joined=tree["joined"],
         weights_digest=tree["weights_digest"],
         versions=tree["versions"],
         estimate=tree["estimate"],

@@ -1,6 +1,7 @@
 """From a recipe and images to a plan; a plan that was made from the same is kept."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,10 +74,15 @@ def planned(
     return plan
 
 
-def kept_of(everything: SampleSet, removed: tuple[str, ...]) -> SampleSet:
-    """Return the images without those that the gate took out."""
+def kept_of(
+    everything: SampleSet, removed: tuple[str, ...], joined: Mapping[str, str]
+) -> SampleSet:
+    """Return the images without those that the gate took out, in the groups that it found."""
     gone = set(removed)
-    return everything.subset(tuple(s for s in everything.samples if s.name not in gone))
+    kept = [s for s in everything.samples if s.name not in gone]
+    return everything.subset(
+        tuple(replace(s, group=joined[s.name]) if s.name in joined else s for s in kept)
+    )
 
 
 def _kept(folder: CaseFolder, key: str) -> Plan | None:
@@ -92,8 +98,8 @@ def _made(
     recipe: Recipe, everything: SampleSet, key: str, folder: CaseFolder, announce: Announce
 ) -> Plan:
     progress = announce(Step(f"look at {len(everything.samples)} images"), False)
-    removed = looked(everything, recipe, folder, progress)
-    samples = kept_of(everything, removed)
+    found = looked(everything, recipe, folder, progress)
+    samples = kept_of(everything, found.removed, found.joined)
     parts = parts_of(samples, recipe.validate)
     settings = settings_of(recipe, len(samples.classes))
     return Plan(
@@ -102,7 +108,8 @@ def _made(
         classes=samples.classes,
         parts=parts,
         key=key,
-        removed=removed,
+        removed=found.removed,
+        joined=found.joined,
         weights_digest=recipe.transfer.sha256 or file_digest(recipe.transfer.weights),
         versions=versions(),
         estimate=estimated(
@@ -115,7 +122,7 @@ def _made(
 
 
 def _require_same(plan: Plan, everything: SampleSet) -> None:
-    found = digest_of(kept_of(everything, plan.removed))
+    found = digest_of(kept_of(everything, plan.removed, plan.joined))
     if found != plan.data_digest:
         raise InputError(
             f"{everything.source}: the images are not those of the plan (digest {found[:12]}, "

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aegle.learning.anomaly import BankOptions
     from aegle.learning.assignment import TrainingOptions
     from aegle.learning.augmentation import AugmentationOptions
+    from aegle.learning.gate import GateOptions
     from aegle.learning.preparation import PreparationOptions
     from aegle.learning.reading_samples import DataOptions
     from aegle.learning.transfer import TransferOptions
@@ -144,6 +145,7 @@ class ValidateOptions:
 _KINDS = {
     "model": "aegle.workflow.learning.recipe.ModelOptions",
     "data": "aegle.learning.reading_samples.DataOptions",
+    "gate": "aegle.learning.gate.GateOptions",
     "prepare": "aegle.learning.preparation.PreparationOptions",
     "normalise": "aegle.workflow.learning.recipe.NormaliseOptions",
     "network": "aegle.workflow.learning.recipe.NetworkOptions",
@@ -185,6 +187,7 @@ class Recipe:
 
     data: "DataOptions"
     model: ModelOptions = field(default_factory=ModelOptions)
+    gate: "GateOptions" = field(default_factory=_default("gate"))
     prepare: "PreparationOptions" = field(default_factory=_default("prepare"))
     normalise: NormaliseOptions = field(default_factory=NormaliseOptions)
     network: NetworkOptions = field(default_factory=NetworkOptions)

@@ -92,7 +92,7 @@ def _materials(
     cache: Path | None,
     announce: Announce,
 ) -> Materials:
-    samples = kept_of(everything, plan.removed)
+    samples = kept_of(everything, plan.removed, plan.joined)
     place = cache or folder.root / "cache"
     return Materials(
         plan=plan,
