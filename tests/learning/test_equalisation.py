@@ -15,7 +15,7 @@ def test_one_tile_gives_the_share_of_darker_pixels():
 
 
 def test_contrast_grows_at_most_by_the_clip_limit():
-    image = np.full((64, 64), 0.5, np.float32)
+    image = np.full((64, 64), 100 / 255, np.float32)
     image[:, 32:] += 1 / 255
 
     result = equalise(image, tiles=1)

@@ -14,7 +14,7 @@ def test_the_threshold_is_otsus():
     peer.SetNumberOfHistogramBins(256)
     peer.Execute(sitk.GetImageFromArray(values.reshape(40, 100)))
 
-    assert otsu(values) == pytest.approx(peer.GetThreshold(), abs=np.ptp(values) / 128)
+    assert otsu(values) == pytest.approx(peer.GetThreshold(), abs=float(np.ptp(values)) / 128)
 
 
 def test_a_bright_block_is_found_with_a_margin():

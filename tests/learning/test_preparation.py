@@ -166,9 +166,8 @@ def test_equalising_keeps_hues():
 
     bright = (before.min(axis=0) > 30) & (after.max(axis=0) < 255)
     assert bright.sum() > 20
-    np.testing.assert_allclose(
-        (after[2] / after[0])[bright], (before[2] / before[0])[bright], rtol=0.06
-    )
+    ratios = [image[2, bright] / image[0, bright] for image in (before, after)]
+    np.testing.assert_allclose(ratios[1], ratios[0], rtol=0.06)
 
 
 @pytest.mark.parametrize(

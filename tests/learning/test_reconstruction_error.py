@@ -95,6 +95,17 @@ def test_similarity_of_flat_images_is_the_term_of_brightness():
     torch.testing.assert_close(structural_similarity(first, first), torch.ones(1, 9, 9))
 
 
+def test_structure_scores_nothing_where_the_drawing_is_the_image():
+    image = pictures(2)
+    options = ErrorOptions(measure="structure")
+
+    same = scores_between(image, (image / 255).astype(np.float32), options=options).images
+    inverted = scores_between(image, (1 - image / 255).astype(np.float32), options=options).images
+
+    np.testing.assert_allclose(same, 0, atol=1e-5)
+    assert (inverted > 1).all()
+
+
 def test_inverted_contrast_is_less_similar_than_none():
     wave = 0.5 + 0.3 * torch.sin(torch.arange(16.0)).expand(1, 16, 16)
 

@@ -108,11 +108,11 @@ def test_cut_takes_its_share_off_its_own_side(side):
 def test_implant_is_as_bright_as_the_picture_and_of_its_size(picture):
     shown = with_implant(picture, 20, seed=2)
     added = (shown > 0.999 * picture.max()) & (picture < 200)
-    case = ndimage.binary_opening(added, iterations=4)
+    case = ndimage.binary_opening(added, iterations=3)
     area = np.pi * 10 * 10 / 1.3
 
     assert shown.max() == picture.max()
-    assert np.count_nonzero(case) == pytest.approx(area, rel=0.15)
+    assert np.count_nonzero(case) == pytest.approx(area, rel=0.2)
 
 
 def test_metal_throws_streaks_of_both_signs_and_leaves_far_tissue_alone(ct):

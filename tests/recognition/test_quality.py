@@ -131,7 +131,7 @@ def cropped(ct, rows=slice(None), slices=slice(None)):
 CT_FAULTS = {
     "noise": ("noise", lambda ct: planes_of(ct, lambda plane: with_grain(plane, 90, seed=1))),
     "blur": ("blur", lambda ct: planes_of(ct, lambda plane: blurred(plane, 2.5))),
-    "motion": ("blur", lambda ct: planes_of(ct, lambda plane: moved(plane, 9, angle_deg=0))),
+    "motion": ("blur", lambda ct: planes_of(ct, lambda plane: moved(plane, 14, angle_deg=45))),
     "front cut off": ("coverage", lambda ct: cropped(ct, rows=slice(45, None))),
     "lung bases cut off": ("coverage", lambda ct: cropped(ct, slices=slice(22, None))),
     "lung tips cut off": ("coverage", lambda ct: cropped(ct, slices=slice(None, 42))),

@@ -184,7 +184,7 @@ def landmark_spread(volumes: Sequence[Volume], *, options: LandmarkOptions) -> f
 
 def _landmarks(volume: Volume, percentiles: Sequence[float]) -> NDArray[np.float64]:
     chosen = _chosen(volume, None).astype(np.float64)
-    found: NDArray[np.float64] = np.asarray(np.percentile(chosen, percentiles))
+    found: NDArray[np.float64] = np.asarray(np.percentile(chosen, percentiles), np.float64)
     if np.any(np.diff(found) <= 0):
         # Many voxels of one value, as in images of few shades, hold several percentiles.
         least = 1e-6 * max(float(np.ptp(found)), 1e-12)

@@ -11,7 +11,7 @@ Plane = NDArray[np.float32]
 FINE_PX, COARSE_PX = 1.0, 2.0
 """The two blurs at which edges are looked at [pixels]."""
 LEAST_EDGES = 12
-LEAST_IN_DIRECTION = 30
+LEAST_IN_DIRECTION = 20
 """A direction with fewer pixels on edges is not judged by itself."""
 _DIRECTIONS = 4
 _MOST_PX = 6.0

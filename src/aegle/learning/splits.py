@@ -49,7 +49,7 @@ def folds(
     is_grouped = len(np.unique(codes)) < len(codes)
     kind = StratifiedGroupKFold if is_grouped else StratifiedKFold
     splitter = kind(count, shuffle=True, random_state=seed)
-    parts = splitter.split(np.zeros(len(labels)), labels, codes)
+    parts = splitter.split(np.zeros(len(labels)), labels, codes if is_grouped else None)
     return tuple(Fold(training.astype(np.int64), held.astype(np.int64)) for training, held in parts)
 
 
