@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aegle.learning.gate import GateOptions, accepted, grouped, inspect, plain
+from aegle.learning.near_duplicates import difference_code
 from aegle.learning.reading_samples import DataOptions, read_samples
 from aegle.learning.samples import UNLABELLED
 
@@ -150,9 +151,15 @@ def test_known_clusters_are_not_named_again(clean, scene):
 
 
 def test_alike_begins_at_the_distance_given(clean, scene):
-    samples = clean(extra={"dark": darker(scene(3))}, label={12: 1})
+    noise = np.random.default_rng(0).normal(0, 6, (64, 64))
+    noisy = np.clip(scene(3) + noise, 0, 255).astype(np.uint8)
+    differing = difference_code(noisy) ^ difference_code(scene(3))
+    distance = int(np.bitwise_count(differing).sum())
+    assert 0 < distance <= 16
+    samples = clean(extra={"noisy": noisy}, label={12: 1})
 
-    assert kinds(look_at(samples, distance=0)) == []
+    assert kinds(look_at(samples, distance=distance)) == ["near-duplicate-leak"]
+    assert kinds(look_at(samples, distance=distance - 1)) == []
 
 
 def test_splits_do_not_matter_where_folds_are_drawn(clean, scene):

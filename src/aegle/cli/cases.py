@@ -162,6 +162,13 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for number, visit in enumerate(found["visits"], 1):
         images = ", ".join(i["name"] for i in visit["images"]) or "no images"
         yield f"Visit {number} ({visit['time'] or 'undated'}): {images}"
+        for quality in visit["quality"]:
+            if quality["grade"] != "adequate":
+                bad = [m["name"] for m in quality["measures"] if m["grade"] != "adequate"]
+                yield f"  {quality['image']}: quality {quality['grade']} ({', '.join(bad)})"
+        for said in visit["classifications"]:
+            shares = ", ".join(f"{n} {p:.0%}" for n, p in said["probabilities"].items())
+            yield f"  {said['image']}: {shares} ({said['model']})"
         for organ in visit["organs"]:
             yield f"  {organ['name']}: {organ['volume_ml']:.1f} mL"
         for lesion in visit["lesions"]:

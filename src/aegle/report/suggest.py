@@ -27,7 +27,7 @@ def section(results: CaseResults, words: Words) -> Section:
     return Section(
         anchor="suggest",
         title=words("Suggestions"),
-        lead=words("What published rules say about the findings. A person decides."),
+        lead=words("What published rules and trained models say. A person decides."),
         blocks=tuple(blocks),
     )
 
