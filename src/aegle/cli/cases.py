@@ -21,6 +21,8 @@ from aegle.cli.console import (
 )
 
 Language = Literal["en", "zh"]
+ADEQUATE = "adequate"
+"""Grade of an image, or of one measure, that needs no word."""
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 LanguageOption = Annotated[Language, typer.Option("--language", help="Language of the report.")]
 NowOption = Annotated[
@@ -162,23 +164,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for number, visit in enumerate(found["visits"], 1):
         images = ", ".join(i["name"] for i in visit["images"]) or "no images"
         yield f"Visit {number} ({visit['time'] or 'undated'}): {images}"
-        for quality in visit["quality"]:
-            if quality["grade"] != "adequate":
-                bad = [m["name"] for m in quality["measures"] if m["grade"] != "adequate"]
-                yield f"  {quality['image']}: quality {quality['grade']} ({', '.join(bad)})"
-        for said in visit["classifications"]:
-            shares = ", ".join(f"{n} {p:.0%}" for n, p in said["probabilities"].items())
-            yield f"  {said['image']}: {shares} ({said['model']})"
-        for organ in visit["organs"]:
-            yield f"  {organ['name']}: {organ['volume_ml']:.1f} mL"
-        for lesion in visit["lesions"]:
-            yield (
-                f"  {lesion['id']} {lesion['name']} on {lesion['image']}: "
-                f"{lesion['longest_mm']:.1f} × {lesion['perpendicular_mm']:.1f} mm, "
-                f"{lesion['volume_ml']:.2f} mL"
-            )
-        for said in visit["suggestions"]:
-            yield f"  {said['rule']}: {said['category'] or said['reason']} ({said['subject']})"
+        yield from _assessment_lines(visit)
+        yield from _finding_lines(visit)
         for notice in visit["notices"]:
             yield f"  Note: {notice}"
     yield from _plan_lines(found["plan"])
@@ -186,6 +173,29 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"Response at visit {response['visit']}: {response['category']}, {response['reason']}"
     if "reason" in found["follow_up"]:
         yield f"Follow-up: {found['follow_up']['reason']}"
+
+
+def _assessment_lines(visit: dict[str, Any]) -> Iterator[str]:
+    for quality in visit["quality"]:
+        limiting = [m["name"] for m in quality["measures"] if m["grade"] != ADEQUATE]
+        if limiting:
+            yield f"  {quality['image']}: quality {quality['grade']} ({', '.join(limiting)})"
+    for said in visit["classifications"]:
+        shares = ", ".join(f"{name} {p:.0%}" for name, p in said["probabilities"].items())
+        yield f"  {said['image']}: {shares} ({said['model']})"
+
+
+def _finding_lines(visit: dict[str, Any]) -> Iterator[str]:
+    for organ in visit["organs"]:
+        yield f"  {organ['name']}: {organ['volume_ml']:.1f} mL"
+    for lesion in visit["lesions"]:
+        yield (
+            f"  {lesion['id']} {lesion['name']} on {lesion['image']}: "
+            f"{lesion['longest_mm']:.1f} × {lesion['perpendicular_mm']:.1f} mm, "
+            f"{lesion['volume_ml']:.2f} mL"
+        )
+    for said in visit["suggestions"]:
+        yield f"  {said['rule']}: {said['category'] or said['reason']} ({said['subject']})"
 
 
 def _plan_lines(plan: dict[str, Any]) -> Iterator[str]:
