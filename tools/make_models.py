@@ -26,7 +26,6 @@ TRAINED = ("base-cnn",)
 LABELS = ("labels-radiograph", "labels-breast-ultrasound", "labels-brain-mri")
 VARIANTS = {
     "radiograph-uncropped": "prepare.crop=none",
-    "radiograph-equalised": "prepare.equalise=0.5",
 }
 """The radiograph classifier with one thing changed, cross-validated alike."""
 SHIPS = "radiograph-pneumonia"

@@ -56,3 +56,11 @@ def test_bright_lines_are_no_letters():
     plane[:, ::25] = 255
 
     assert len(glyphs(plane)) == 0
+
+
+def test_letters_that_stand_on_no_line_are_no_text():
+    plane = ground()
+    for number, letter in enumerate("RKTEVHB4"):
+        plane = written(plane, letter, at=(20 + 9 * number, 12 + 22 * number), size=14)
+
+    assert len(glyphs(plane)) == 0

@@ -98,14 +98,14 @@ def test_landmarks_are_the_mean_of_the_shares():
 def test_values_beyond_the_landmarks_go_straight_on():
     values = np.concatenate([np.zeros(500), np.linspace(100, 200, 499), [300]])
     image = signal(values.reshape(1, 10, 100))
-    scale = IntensityScale(percentiles=(0.0, 90.0), landmarks=(0.0, 1.0), images=1)
+    scale = IntensityScale(percentiles=(0.0, 50.0, 90.0), landmarks=(0.0, 1.0, 3.0), images=1)
     inside = image.values[foreground(image.values)]
-    low, high = np.percentile(inside, (0, 90))
+    low, middle, high = np.percentile(inside, (0, 50, 90))
 
     result = standardised(image, scale).values.ravel()
 
-    assert result[-1] == pytest.approx((300 - low) / (high - low), rel=1e-4)
-    assert result[0] == pytest.approx((0 - low) / (high - low), rel=1e-4)
+    assert result[-1] == pytest.approx(3 + 2 * (300 - high) / (high - middle), rel=1e-4)
+    assert result[0] == pytest.approx((0 - low) / (middle - low), rel=1e-4)
 
 
 @settings(max_examples=8, deadline=None)

@@ -60,3 +60,11 @@ def test_rows_and_columns_are_treated_alike():
     image = np.random.default_rng(2).random((40, 56)).astype(np.float32)
 
     np.testing.assert_allclose(equalise(image.T), equalise(image).T, atol=1e-6)
+
+
+def test_a_mirrored_image_gives_the_mirrored_result():
+    image = np.random.default_rng(3).random((64, 80)).astype(np.float32) ** 2
+    image[:, :30] *= 0.3
+
+    np.testing.assert_allclose(equalise(image[:, ::-1])[:, ::-1], equalise(image), atol=1e-5)
+    np.testing.assert_allclose(equalise(image[::-1])[::-1], equalise(image), atol=1e-5)

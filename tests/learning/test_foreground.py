@@ -68,3 +68,13 @@ def test_lungs_at_the_border_stay_in():
     assert (rows.start, rows.stop) == (0, 160)
     assert columns.start <= 10
     assert columns.stop == 160
+
+
+def test_dim_deep_tissue_stays_in():
+    echo = np.zeros((160, 160), np.float32)
+    echo[:60] = 150
+    echo[60:130] = 55
+
+    rows, _ = foreground(echo)
+
+    assert 125 <= rows.stop <= 140

@@ -1,6 +1,7 @@
 """Images are found where they lie, with what is known about them."""
 
 import io
+import multiprocessing
 import pickle
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -218,6 +219,30 @@ def test_a_zip_is_read_by_threads_and_sent_to_processes(tmp_path):
         values = [int(image[0, 0]) for image in threads.map(samples.load, samples.samples)]
 
     assert values == list(range(200))
+
+
+def read_all(samples, wrong):
+    for _ in range(6):
+        values = [int(samples.load(sample)[0, 0]) for sample in samples.samples]
+        wrong.value += values != list(range(200))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_processes_do_not_share_the_place_in_a_zip(tmp_path):
+    pack(tmp_path / "many.zip", [f"c/{i:03d}.png" for i in range(200)])
+    samples = read(tmp_path / "many.zip")
+    context = multiprocessing.get_context("fork")
+    wrong = context.Value("i", 0)
+    processes = [context.Process(target=read_all, args=(samples, wrong)) for _ in range(2)]
+
+    for process in processes:
+        process.start()
+    read_all(samples, wrong)
+    for process in processes:
+        process.join(60)
+
+    assert wrong.value == 0
+    assert [process.exitcode for process in processes] == [0, 0]
 
 
 def test_an_archive_counts_its_classes_from_0(tmp_path):

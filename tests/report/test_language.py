@@ -23,6 +23,7 @@ from aegle.report.planes import Plane
 
 SOURCE = Path(aegle.__file__).parent
 CHINESE = words("zh")
+PAGES_OF_THEIR_OWN = {"learning", "evaluation"}
 
 
 def labels_in_code():
@@ -87,8 +88,12 @@ def sources_of_goals():
 
 
 def sentences_in_code():
-    """Return the templates of all results."""
-    found = {text for path in SOURCE.rglob("*.py") for text in sentences_of(path)}
+    """Return the templates of all results of a case.
+
+    What is said of data sets and models goes to pages of their own, which are English.
+    """
+    of_a_case = (p for p in SOURCE.rglob("*.py") if not PAGES_OF_THEIR_OWN & set(p.parts))
+    found = {text for path in of_a_case for text in sentences_of(path)}
     return sorted({*found, *sentences_of_rules()} - {""})
 
 

@@ -184,7 +184,7 @@ def landmark_spread(volumes: Sequence[Volume], *, options: LandmarkOptions) -> f
 
 def _landmarks(volume: Volume, percentiles: Sequence[float]) -> NDArray[np.float64]:
     chosen = _chosen(volume, None).astype(np.float64)
-    found: NDArray[np.float64] = np.asarray(np.percentile(chosen, percentiles), np.float64)
+    found = np.asarray(np.percentile(chosen, percentiles), dtype=np.float64)
     if np.any(np.diff(found) <= 0):
         # Many voxels of one value, as in images of few shades, hold several percentiles.
         least = 1e-6 * max(float(np.ptp(found)), 1e-12)
@@ -195,7 +195,7 @@ def _landmarks(volume: Volume, percentiles: Sequence[float]) -> NDArray[np.float
 
 
 def _shares(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (landmarks - landmarks[0]) / (landmarks[-1] - landmarks[0])
+    return np.asarray((landmarks - landmarks[0]) / (landmarks[-1] - landmarks[0]))
 
 
 def _chosen(volume: Volume, inside: Mask | None) -> Values:

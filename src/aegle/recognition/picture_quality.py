@@ -12,6 +12,7 @@ from aegle.domain.text import Text
 from aegle.imaging.burned_in import glyphs
 from aegle.imaging.metal import bright_solids
 from aegle.imaging.noise import white_noise
+from aegle.imaging.reduction import at_most
 from aegle.imaging.sharpness import sharpness
 from aegle.recognition.model_chest import view_of
 from aegle.recognition.quality_grade import blur_reason, measure
@@ -20,8 +21,11 @@ from aegle.recognition.volume_quality import relative_noise
 
 Plane = NDArray[np.float32]
 
-LARGEST_PX = 512
-"""Larger pictures are reduced: their finest grain is not what is read."""
+FINE_PX = 512
+"""Noise, metal and text are looked for on pictures of at most so many pixels a side."""
+COARSE_PX = 256
+"""So large are pictures on which blur is measured: organs have soft edges of their own, so that a
+limit in pixels holds for one size of picture."""
 SMALLEST_PX = 48
 RADIOGRAPHS = ("CR", "DX", "RG", "XR")
 _CHEST = ("chest", "thorax", "lung", "cxr", "胸", "肺")
@@ -39,44 +43,44 @@ def picture_measures(
         told: What the descriptions of study and series say.
         options: The limits.
     """
-    plane, factor = _plane(projection)
+    grey = _grey(projection)
+    plane = at_most(grey, FINE_PX)
     low, high = np.percentile(plane, (1, 99))
     if min(plane.shape) < SMALLEST_PX or high <= low:
         return ()
-    shown = ndimage.gaussian_filter(plane, 2) > plane.min() + 0.1 * (high - low)
-    noise = white_noise(plane, shown)
-    spacing_mm = projection.image.spacing_mm
-    pixel_mm = None if spacing_mm is None else max(spacing_mm) * factor
+    noise = white_noise(plane, _shown(plane))
     measures = [
         relative_noise(100 * noise / float(high - low), options.picture_noise_percent, options),
-        *_blur(plane, shown, noise, pixel_mm, options),
+        *_blur(grey, projection.image.spacing_mm, options),
     ]
     if projection.series.modality in RADIOGRAPHS:
         measures += [*_coverage(plane, projection, told, options), _metal(plane, options)]
     return (*measures, _text(plane, noise, options))
 
 
-def _plane(projection: Projection) -> tuple[Plane, int]:
-    """Return the middle frame in grey, reduced, and by how much."""
+def _grey(projection: Projection) -> Plane:
+    """Return the middle frame in grey."""
     frames = projection.image.values
     frame = frames[len(frames) // 2]
-    grey = frame @ _LUMA if frame.ndim == 3 else frame
-    factor = -(-max(grey.shape) // LARGEST_PX)
-    rows, columns = (size // factor for size in grey.shape)
-    parts = grey[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    return np.asarray(parts.mean(axis=(1, 3)), dtype=np.float32), factor
+    return np.asarray(frame @ _LUMA if frame.ndim == 3 else frame, dtype=np.float32)
+
+
+def _shown(plane: Plane) -> NDArray[np.bool_]:
+    """Return what is brighter than a tenth of the range, smoothed."""
+    low, high = np.percentile(plane, (1, 99))
+    return np.asarray(ndimage.gaussian_filter(plane, 2) > plane.min() + 0.1 * (high - low))
 
 
 def _blur(
-    plane: Plane,
-    shown: NDArray[np.bool_],
-    noise: float,
-    pixel_mm: float | None,
-    options: QualityOptions,
+    grey: Plane, spacing_mm: tuple[float, float] | None, options: QualityOptions
 ) -> Iterator[QualityMeasure]:
-    found = sharpness(plane, shown, noise=noise)
+    plane = at_most(grey, COARSE_PX)
+    shown = _shown(plane)
+    found = sharpness(plane, shown, noise=white_noise(plane, shown))
     if not np.isfinite(found.blur_px):
         return
+    larger = max(grey.shape) / max(plane.shape)
+    pixel_mm = None if spacing_mm is None else max(spacing_mm) * larger
     yield measure(
         "blur",
         found.widest_px,
@@ -101,7 +105,7 @@ def _coverage(
         limit=options.lungs_percent,
         poor_above=options.poor_factor * options.lungs_percent,
         reason=Text(
-            "About {value:.0f} % of the lungs lie outside of the picture, to judge by a model "
+            "About {value:.0f} % of the lungs or more lie outside of the picture, to judge by a model "
             "chest.",
             {"value": outside},
         ),
