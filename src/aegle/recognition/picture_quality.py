@@ -105,8 +105,8 @@ def _coverage(
         limit=options.lungs_percent,
         poor_above=options.poor_factor * options.lungs_percent,
         reason=Text(
-            "About {value:.0f} % of the lungs or more lie outside of the picture, to judge by a model "
-            "chest.",
+            "About {value:.0f} % of the lungs or more lie outside of the picture, to judge by a "
+            "model chest.",
             {"value": outside},
         ),
     )

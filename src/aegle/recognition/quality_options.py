@@ -91,7 +91,7 @@ class QualityOptions:
             ge=0,
             le=100,
         ),
-    ] = 12.0
+    ] = 14.0
     metal_ml: Annotated[float, option("Metal on CT", unit="mL", source=_CONVENTION, ge=0)] = 0.2
     metal_percent: Annotated[
         float,

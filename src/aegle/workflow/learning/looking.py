@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aegle.domain.errors import InputError
@@ -16,8 +16,6 @@ from aegle.workflow.learning.run_folder import write_json
 from aegle.workflow.stage import Progress
 
 UNKNOWN = "(none)"
-LEAKS = frozenset({"duplicate-leak", "near-duplicate-leak", "group-leak"})
-"""Offences against the split that the data name."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,12 @@ def looked(samples: SampleSet, recipe: Recipe, folder: CaseFolder, progress: Pro
         InputError: What was found must be dealt with first; the message names the page.
     """
     write_json(folder, "data.json", described(samples))
-    gate = inspect(samples, options=recipe.gate, progress=progress)
-    page, _ = gate_page.write(gate, samples, folder.root)
     has_folds = recipe.validate.how != "data"
-    found = [offence for offence in gate.offences if _stops(offence, recipe, has_folds)]
+    # Folds are drawn anew, so what the data's own split divides does not matter there.
+    limits = replace(recipe.gate, use_splits=recipe.gate.use_splits and not has_folds)
+    gate = inspect(samples, options=limits, progress=progress)
+    page, _ = gate_page.write(gate, samples, folder.root)
+    found = [offence for offence in gate.offences if _stops(offence, recipe)]
     if found and not recipe.gate.remove:
         raise InputError(
             f"{samples.source}: {len(found)} finding(s) on the images would make what is learned "
@@ -52,11 +52,11 @@ def looked(samples: SampleSet, recipe: Recipe, folder: CaseFolder, progress: Pro
     return Looked(removed, joined)
 
 
-def _stops(offence: Offence, recipe: Recipe, has_folds: bool) -> bool:
-    """Return whether an offence matters: folds are made anew, without what the data's split is."""
+def _stops(offence: Offence, recipe: Recipe) -> bool:
+    """Return whether an offence matters; only classifiers need labels."""
     if offence.kind == "label" and recipe.model.task != "classify":
         return False
-    return offence.severity == "stop" and not (has_folds and offence.kind in LEAKS)
+    return offence.severity == "stop"
 
 
 def _joined(gate: Gate, samples: SampleSet) -> dict[str, str]:
