@@ -1,6 +1,7 @@
 """The documentation says what the program does."""
 
 import importlib.util
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -15,15 +16,36 @@ RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def option_pages():
-    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools/write_option_docs.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool.pages()
+def tool(name):
+    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / f"{name}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_page_of_measured_models_holds_the_numbers_that_were_measured():
+    models = tool("make_models")
+    measured = json.loads(models.MEASURED.read_text())
+
+    assert models.PAGE.read_text() == models.page(measured)
+    for name, (score, goal) in models.GOALS.items():
+        found = measured[name]["cross-validation"]
+        assert found["mean"]["scores"][score]["value"] >= goal
+        assert found["against_baseline"][score]["low"] > 0
+
+
+def test_every_recipe_is_trained_by_make_models_or_measured_by_a_tool():
+    models = tool("make_models")
+    known = {*models.CROSS_VALIDATED, *models.TRAINED, *models.LABELS}
+    tools = "".join(p.read_text() for p in (ROOT / "tools").glob("*.py"))
+
+    assert {r.stem for r in RECIPES if r.stem not in known and r.stem not in tools} == set()
+
+
 
 
 def test_options_pages_are_what_the_options_say():
-    for place, text in option_pages().items():
+    for place, text in tool("write_option_docs").pages().items():
         assert place.read_text() == text, f"{place.name}: run tools/write_option_docs.py"
 
 

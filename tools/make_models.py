@@ -22,7 +22,13 @@ MEASURED = ROOT / "recipes" / "measured.json"
 PAGE = ROOT / "docs" / "reference" / "recognition-measured.md"
 SHIPPED = ROOT / "src" / "aegle" / "recognition" / "models"
 CROSS_VALIDATED = ("brain-mri", "breast-ultrasound", "radiograph-pneumonia", "pneumoniamnist")
-TRAINED = ("base-cnn",)
+TRAINED = (
+    "base-cnn",
+    "autoencoder-radiograph",
+    "narrow-autoencoder-radiograph",
+    "anomaly-brain-mri",
+    "anomaly-breast-ultrasound",
+)
 LABELS = ("labels-radiograph", "labels-breast-ultrasound", "labels-brain-mri")
 VARIANTS = {
     "radiograph-uncropped": "prepare.crop=none",

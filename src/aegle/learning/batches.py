@@ -141,7 +141,7 @@ def parts_of(images: int, *, epoch: int, update: int, parts: int) -> list[Part]:
 
 def scaled(values: NDArray[np.uint8]) -> Tensor:
     """Return stored values as numbers in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(values)).float().div_(255)
+    return torch.from_numpy(np.require(values, requirements=("C", "W"))).float().div_(255)
 
 
 def normalise(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
