@@ -42,8 +42,6 @@ def test_every_recipe_is_trained_by_make_models_or_measured_by_a_tool():
     assert {r.stem for r in RECIPES if r.stem not in known and r.stem not in tools} == set()
 
 
-
-
 def test_options_pages_are_what_the_options_say():
     for place, text in tool("write_option_docs").pages().items():
         assert place.read_text() == text, f"{place.name}: run tools/write_option_docs.py"

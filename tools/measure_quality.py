@@ -71,11 +71,17 @@ deviation 1, 1.5 and 2.5 pixels; movement over 5, 9 and 15 pixels; a cut of 10, 
 what is shown (radiographs: of the box around the lungs, as drawn by a reader); implants of 5, 8
 and 12 % of the shorter side (CT: rods of 6, 12 and 24 mm with streaks); 1, 2 and 4 lines of text.
 
-What this does not show: real faults differ from made ones; a cut at the top of a radiograph
-is found worst, since the model chest has little above the lungs; single brain slices do not say
-which side is the neck, so that its cut counts as a false alarm, which it
-does not on volumes; the pictures are small (at most 384 pixels) and
-were compressed as JPEG, so native images are noisier.
+Whole examinations as they are: the made patients (chest at three visits, PET, pelvis, radiograph)
+raise no alarm. Of 41 real CT, MR and PET volumes beside the project (`dicom_series`,
+`sts_ct_pet_mr`, `lung1_001_ct`, `totalsegmentator_examples`, `ms_longitudinal_flair`,
+`registration`, `pyradiomics_cases`) 7 are called limited or poor, all CT and all rightly: six are
+cut out around a tumour or a lung, one holds a metal hip.
+
+What this does not show: real faults differ from made ones, and the noise of PET was not made
+worse here. A cut at the top of a radiograph is found worst, since the model chest has little
+above the lungs. Single brain slices do not say which side is the neck, so that its cut counts as
+a false alarm, which it does not on volumes. The pictures are small (at most 384 pixels) and were
+compressed as JPEG; native images are noisier.
 """
 
 Plane = NDArray[np.float32]

@@ -295,6 +295,26 @@ def test_small_and_odd_volumes_do_not_fail(ct):
             assess_quality(examined(volume), options=OPTIONS)
 
 
+def test_noise_of_a_pet_is_a_share_of_its_uptake():
+    rng = np.random.default_rng(6)
+    y, x = np.indices((64, 64))
+    body = np.where(np.hypot(y - 32, x - 32) < 26, 2.0, 0.05)
+    grid = Grid(shape=(20, 64, 64), spacing_mm=(4.0, 4.0, 4.0))
+    values = []
+    for share in (0.1, 0.6):
+        noisy = body * (1 + share * rng.normal(size=grid.shape))
+        pet = Volume(
+            values=np.maximum(noisy, 0).astype(np.float32),
+            grid=grid,
+            quantity=Quantity.STANDARDISED_UPTAKE,
+        )
+        values.append(measures(examined(pet, modality="PT"))["noise"])
+
+    assert values[0].value == pytest.approx(10, abs=2)
+    assert values[0].grade is QualityGrade.GOOD
+    assert values[1].grade is QualityGrade.LIMITED
+
+
 @pytest.fixture(scope="module")
 def head():
     z, y, x = np.indices((30, 96, 96)) / np.array([29, 95, 95])[:, None, None, None] - 0.5

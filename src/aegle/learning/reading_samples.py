@@ -85,6 +85,11 @@ def read_samples(
     """
     rows, images = _everything(path, options, decoders or {})
     chosen = _chosen(path, rows, options)
+    if options.group and chosen and not any(row.group for row in chosen):
+        raise InputError(
+            f"{path}: nothing there says the group '{options.group}' of an image; give a manifest "
+            "with that column, or leave data.group empty."
+        )
     if isinstance(images, FileImages):
         _require_present(path, chosen, images.files)
     labels = [options.merge.get(row.label, row.label) for row in chosen]

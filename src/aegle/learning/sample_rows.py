@@ -204,6 +204,10 @@ def _part_rows(
 
 
 def _class_name(number: np.generic, classes: tuple[str, ...]) -> str:
+    if not np.issubdtype(number.dtype, np.number) or number != np.floor(number):
+        raise InputError(
+            f"The label {number!r} of an archive is no whole number; number the classes from 0."
+        )
     position = int(number)
     by_position = not any(name.isdecimal() for name in classes)
     if by_position and 0 <= position < len(classes):

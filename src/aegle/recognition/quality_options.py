@@ -47,12 +47,21 @@ class QualityOptions:
     blur_px: Annotated[
         float,
         option(
-            "Blur of the sharper edges, as the deviation of a Gaussian",
+            "Blur of the sharper edges of CT and pictures, as the deviation of a Gaussian",
             unit="pixels",
             source=_MEASURED,
             gt=0,
         ),
     ] = 1.4
+    mr_blur_px: Annotated[
+        float,
+        option(
+            "The same on MR, whose edges are sharper in their pixels",
+            unit="pixels",
+            source=_MEASURED,
+            gt=0,
+        ),
+    ] = 1.1
     blur_mm: Annotated[
         float,
         option(

@@ -60,7 +60,7 @@ def ct_measures(ct: Volume, options: QualityOptions) -> tuple[QualityMeasure, ..
                 ),
             ),
         ),
-        *_blur(shown, body, spacing_mm, options),
+        *_blur(shown, body, spacing_mm, options.blur_px, options),
         _ct_coverage(values, spacing_mm, options),
         _ct_metal(values, spacing_mm, options),
     )
@@ -86,7 +86,7 @@ def mr_measures(mr: Volume, told: str, options: QualityOptions) -> tuple[Quality
     percent /= float(high - low)
     return (
         *_if_known(percent, relative_noise(percent, options.noise_percent, options)),
-        *_blur(planes, shown, spacing_mm, options),
+        *_blur(planes, shown, spacing_mm, options.mr_blur_px, options),
         *_head_coverage(mr, told, options),
     )
 
@@ -156,6 +156,7 @@ def _blur(
     planes: Planes,
     where: Mask,
     spacing_mm: tuple[float, float, float],
+    limit_px: float,
     options: QualityOptions,
 ) -> Iterator[QualityMeasure]:
     found = [
@@ -168,7 +169,7 @@ def _blur(
     widest = float(np.median([one.widest_px for one in found]))
     narrowest = float(np.median([one.narrowest_px for one in found]))
     pixel_mm = max(spacing_mm[1:])
-    limit = max(options.blur_px, options.blur_mm / pixel_mm)
+    limit = max(limit_px, options.blur_mm / pixel_mm)
     yield measure(
         "blur",
         widest,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from aegle import catalogue
-from aegle.domain.errors import OptionError
+from aegle.domain.errors import FileError, OptionError
 from aegle.workflow.learning.recipe import Recipe
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -85,6 +85,8 @@ def file_digest(path: str) -> str:
 
     if not path or "://" in path:
         return ""
+    if not Path(path).is_file():
+        raise FileError(path, "is not there.", "Check the path of the weights.")
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

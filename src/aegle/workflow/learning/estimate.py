@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from aegle.domain.errors import InputError
 from aegle.learning.training import TrainingOptions
 
 OPERATIONS_PER_SECOND = 60e9
@@ -29,8 +30,18 @@ def estimated(
     Returns:
         Plain data. A backward pass counts twice a forward pass; all processors that torch uses
         are counted.
+
+    Raises:
+        InputError: The network does not take such images.
     """
-    operations, kept = _forward(network, image_shape)
+    try:
+        operations, kept = _forward(network, image_shape)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"Network {type(network).__name__} does not take images of shape {image_shape} "
+            "(channel, row, column; volumes have slices before the rows). Choose a network for "
+            "such images, or another prepare.size."
+        ) from error
     weights = sum(p.numel() for p in network.parameters())
     steps = options.epochs * math.ceil(images / options.batch)
     seconds = 3 * operations * images * options.epochs / OPERATIONS_PER_SECOND

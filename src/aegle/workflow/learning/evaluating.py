@@ -17,7 +17,14 @@ from aegle.workflow.learning.fitting import predicted
 from aegle.workflow.learning.plan import Plan, recipe_or_plan
 from aegle.workflow.learning.recipe import Recipe
 from aegle.workflow.learning.reporting import Case, report
-from aegle.workflow.learning.run_folder import Announce, Done, Step, opened, unannounced
+from aegle.workflow.learning.run_folder import (
+    Announce,
+    Done,
+    Step,
+    opened,
+    require_no_training,
+    unannounced,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,7 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
         )
     recipe = _recipe(request.data)
     samples = _labelled(recipe, model)
+    require_no_training(request.out)
     with opened(request.out) as folder:
         prepared = prepare_all(
             samples,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aegle.domain.errors import FileError, InputError
+from aegle.learning.preparation import prepare
 from aegle.learning.reading_samples import read_samples
 from aegle.learning.samples import SampleSet
 from aegle.record.identity import digest
@@ -114,11 +115,17 @@ def _made(
         versions=versions(),
         estimate=estimated(
             built(recipe, settings),
-            (int(settings.get("channels", 1)), recipe.prepare.size, recipe.prepare.size),
+            (int(settings.get("channels", 1)), *_extent(samples, recipe)),
             len(parts[0].training),
             recipe.train,
         ),
     )
+
+
+def _extent(samples: SampleSet, recipe: Recipe) -> tuple[int, ...]:
+    """Return rows and columns of a prepared picture; slices too for a volume."""
+    first = samples.load(samples.samples[0])
+    return prepare(first, options=recipe.prepare).shape[1:]
 
 
 def _require_same(plan: Plan, everything: SampleSet) -> None:

@@ -22,6 +22,7 @@ from aegle.workflow.learning.run_folder import (
     Done,
     Step,
     opened,
+    require_no_training,
     unannounced,
     write_json,
     write_table,
@@ -60,6 +61,7 @@ def run(model: Path, path: Path, out: Path, *, announce: Announce | None = None)
             f"{', '.join(PREDICTIONS)}."
         )
     given = images_at(path, loaded.facts, progress=told(Step("read"), False))
+    require_no_training(out)
     with opened(out) as folder:
         prepared = prepare_all(
             given.samples,

@@ -62,6 +62,16 @@ class Done:
     """Of a classifier."""
 
 
+def require_no_training(out: Path) -> None:
+    """Never write over what a training says of its own model.
+
+    Raises:
+        OptionError: The folder is that of a training.
+    """
+    if (out / PLAN).exists():
+        raise OptionError(f"{out} is the folder of a training; give another with --out.")
+
+
 @contextmanager
 def opened(root: Path) -> Iterator[CaseFolder]:
     """Open a folder for one run; made if it is not there.
