@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# The workers share the processors already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 

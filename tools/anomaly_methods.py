@@ -49,9 +49,10 @@ PREPARATIONS = {
     "raw": PreparationOptions(low_percentile=0, high_percentile=100),
     "standard": PreparationOptions(),
     "cropped": PreparationOptions(crop="foreground"),
+    "equalised": PreparationOptions(equalise=1.0),
 }
 TAPS = (13, 16, 17)
-TAP_SETS = ((13,), (16,), (17,), (16, 17), (13, 16, 17))
+TAP_SETS = ((13,), (16,), (17,), (13, 16), (16, 17), (13, 16, 17))
 READINGS = ((0.0, 1.0), (0.01, 1.0), (0.01, 0.1))
 """Whitening, and share of the positions that makes the score."""
 COMPONENTS, CODES = (8, 16, 32, 64), (16, 32)

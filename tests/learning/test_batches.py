@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from aegle import catalogue
 from aegle.learning.augmentation import AugmentationOptions, augment
-from aegle.learning.batches import Feed, ahead, mixed, normalise, parts_of, updates_of
+from aegle.learning.batches import Feed, ahead, layout_of, mixed, normalise, parts_of, updates_of
 
 
 def feed(**settings):
@@ -141,3 +142,10 @@ def test_an_error_of_a_task_reaches_the_caller():
 
     with pytest.raises(OSError, match="unreadable"):
         list(ahead([fail]))
+
+
+def test_narrow_networks_are_not_trained_channels_last():
+    narrow, wide = (catalogue.load("network", "small-cnn")(width=width) for width in (6, 16))
+
+    assert layout_of(narrow, 4) is torch.contiguous_format
+    assert layout_of(wide, 4) is torch.channels_last

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from aegle.learning.augmentation import Augment, SampledAugment
@@ -33,6 +33,8 @@ class Feed:
     classes: int = 0
     mix: float = 0.0
     seed: int = 0
+    layout: torch.memory_format = torch.contiguous_format
+    """Order in memory that the network takes images in."""
 
     def order(self, images: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
         """Return images in the order of an epoch."""
@@ -84,7 +86,7 @@ class Feed:
         )
 
     def _batch(self, pictures: Tensor, labels: Tensor) -> "Batch":
-        ordered = pictures.contiguous(memory_format=memory_format(pictures.ndim))
+        ordered = pictures.contiguous(memory_format=self.layout)
         return Batch(
             images=ordered.to(self.device, non_blocking=True),
             labels=labels.to(self.device, non_blocking=True),
@@ -159,6 +161,17 @@ def memory_format(dimensions: int) -> torch.memory_format:
     """Return the order in memory that convolutions are fastest with: channels last."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return formats.get(dimensions, torch.contiguous_format)
+
+
+NARROWEST = 16
+"""With fewer filters, the backward pass of convolutions in channels-last order writes beyond its
+memory on several threads (torch 2.13 on processors with AVX-512)."""
+
+
+def layout_of(network: nn.Module, dimensions: int) -> torch.memory_format:
+    """Return the order in memory that is fastest and safe to train a network in."""
+    wide = [p.shape[0] >= NARROWEST for p in network.parameters() if p.ndim == dimensions]
+    return memory_format(dimensions) if all(wide) else torch.contiguous_format
 
 
 def ahead(tasks: Sequence[Callable[[], Item]]) -> Iterator[Item]:

@@ -25,7 +25,7 @@ from aegle.domain.errors import InputError, OptionError
 from aegle.learning.assignment import Assignment, Course, Epoch, Loss, TrainingOptions
 from aegle.learning.augmentation import Augment
 from aegle.learning.average import WeightAverage
-from aegle.learning.batches import Batch, Feed, Part, ahead, memory_format, parts_of, updates_of
+from aegle.learning.batches import Batch, Feed, Part, ahead, layout_of, parts_of, updates_of
 from aegle.learning.belonging import belonging, check_belonging
 from aegle.learning.checkpoint import Checkpoint, prefixed, read, write
 from aegle.learning.distributed import Team, joined
@@ -123,6 +123,7 @@ class _Training:
             classes=len(data.classes),
             mix=options.mix,
             seed=options.seed,
+            layout=layout_of(self.network, data.values.ndim),
         )
         groups = assignment.groups or ({"params": list(self.network.parameters())},)
         self.optimiser = make_optimiser(
@@ -364,7 +365,8 @@ def _tell_nobody(done: int, total: int) -> None:
 def _placed(network: nn.Module, dimensions: int, device: torch.device) -> nn.Module:
     """Return a network on its device, convolutions in the order that they are fastest in."""
     network.to(device)
+    layout = layout_of(network, dimensions)
     for parameter in network.parameters():
         if parameter.ndim == dimensions:
-            parameter.data = parameter.data.contiguous(memory_format=memory_format(dimensions))
+            parameter.data = parameter.data.contiguous(memory_format=layout)
     return network

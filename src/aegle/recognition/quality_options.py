@@ -40,7 +40,7 @@ class QualityOptions:
         option(
             "Noise of even tissue on PET, of its uptake",
             unit="%",
-            source=_MEASURED,
+            source=_CONVENTION,
             gt=0,
         ),
     ] = 40.0
