@@ -20,6 +20,7 @@ def feed(**settings):
         "mean": (0.0,),
         "deviation": (1.0,),
         "device": torch.device("cpu"),
+        "layout": torch.channels_last,
         "classes": 2,
     }
     return Feed(**(defaults | settings))
