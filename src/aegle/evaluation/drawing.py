@@ -26,7 +26,7 @@ COLOURS = (
 )
 """Told apart with every colour vision: after Okabe M, Ito K. Color Universal Design, 2008."""
 STYLES = ("-", "--", "-.", ":")
-_SHADES = 96
+_SHADES, _SHADES_OF_IMAGE = 96, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +69,22 @@ def legend(axes: Axes, place: Literal["lower right", "lower left", "best"]) -> N
         text.set_parse_math(False)
 
 
-def picture_of(figure: Figure, alt: str, caption: str = "") -> Picture:
-    """Return a chart as a picture."""
+def picture_of(figure: Figure, alt: str, caption: str = "", *, is_image: bool = False) -> Picture:
+    """Return a chart as a picture.
+
+    Args:
+        figure: The chart.
+        alt: What a reader who does not see it is told.
+        caption: What stands below.
+        is_image: Whether an image lies below the lines; thin lines keep their colours then.
+    """
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # A name in a script that the font does not have is drawn as boxes, not refused.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ ")
         canvas.draw()  # type: ignore[no-untyped-call]
     drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    return _encoded(Pixels.fromarray(drawn[..., :3].copy()), alt, caption)
+    return _encoded(Pixels.fromarray(drawn[..., :3].copy()), alt, caption, is_image=is_image)
 
 
 def thumbnail(pixels: NDArray[np.generic], alt: str, caption: str, *, side: int = 320) -> Picture:
@@ -108,10 +115,12 @@ def _plane(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
 
 
-def _encoded(image: Pixels.Image, alt: str, caption: str) -> Picture:
+def _encoded(image: Pixels.Image, alt: str, caption: str, *, is_image: bool = False) -> Picture:
     stream = io.BytesIO()
     if image.mode == "RGB":
-        image = image.quantize(_SHADES, dither=Pixels.Dither.NONE)
+        method = Pixels.Quantize.FASTOCTREE if is_image else Pixels.Quantize.MEDIANCUT
+        shades = _SHADES_OF_IMAGE if is_image else _SHADES
+        image = image.quantize(shades, method=method, dither=Pixels.Dither.NONE)
     image.save(stream, "PNG", optimize=True)
     return Picture(
         data=stream.getvalue(), width=image.width, height=image.height, alt=alt, caption=caption

@@ -90,12 +90,13 @@ def normalised(
     return np.concatenate([scaled, (offset / half)[:, :, None]], axis=2)
 
 
-def warp(images: Tensor, maps: NDArray[np.float64]) -> Tensor:
-    """Return images moved by affine maps, linearly interpolated and mirrored at their edges.
+def warp(images: Tensor, maps: NDArray[np.float64], *, outside: str = "reflection") -> Tensor:
+    """Return images moved by affine maps, linearly interpolated.
 
     Args:
         images: Shape (image, channel, row, column) or with slices before rows.
         maps: From ``normalised``; images with the identity come back as they are.
+        outside: What lies beyond the edges: ``reflection`` of the image, or ``zeros``.
     """
     still = np.eye(maps.shape[1], maps.shape[2])
     moved = np.flatnonzero((maps != still).any(axis=(1, 2)))
@@ -106,7 +107,7 @@ def warp(images: Tensor, maps: NDArray[np.float64]) -> Tensor:
         chosen,
         _positions(torch.from_numpy(maps[moved]).to(chosen), chosen.shape[2:]),
         mode="bilinear",
-        padding_mode="reflection",
+        padding_mode=outside,
         align_corners=False,
     )
     if len(moved) == len(images):

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked
 from torch import Tensor, nn
 
 from aegle.learning.augmentation import Augment
+from aegle.learning.batches import Source
 from aegle.learning.prepared import PreparedSet
+from aegle.learning.samples import Sample
 from aegle.learning.schedule import Group
 from aegle.options import option
 
@@ -74,8 +77,27 @@ class Loss(Protocol):
             network: In training or in evaluation mode.
             images: Shape (image, channel, row, column) or with slices before rows.
             labels: Class indices (image,), or shares of classes (image, class) if images
-                were mixed.
+                were mixed; labels of every pixel or voxel, or boxes, for such tasks.
         """
+
+
+class LearningData(Protocol):
+    """Images that are learned from, however they are kept."""
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Whom the images are of, in order."""
+
+    @property
+    def dimensions(self) -> int:
+        """Axes of a batch of images: 4 for pictures, 5 for volumes."""
+
+    def digest(self) -> str:
+        """Return what the images are known by when a training is gone on with."""
+
+
+SourceMaker = Callable[[torch.device, torch.memory_format, int], Source]
+"""Makes the source of batches for a device, an order in memory and a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +128,10 @@ class Assignment:
     """What is to be learned from what."""
 
     network: nn.Module
-    data: PreparedSet
+    data: LearningData
     training: NDArray[np.int64]
-    """Indices of training images."""
+    """Indices of training images; an image that is named several times comes as often in each
+    epoch."""
     validation: NDArray[np.int64]
     """Indices of validation images; may be empty."""
     loss: Loss
@@ -125,3 +148,13 @@ class Assignment:
     What it does depends on the number alone, since a training may be gone on with."""
     prepare_mode: Callable[[nn.Module], None] | None = None
     """Called whenever the network was put in training mode, for parts that stay as they are."""
+    source: SourceMaker | None = None
+    """What cuts batches out of the data; None for whole images with a class each."""
+    changes: str = ""
+    """What the source does to images, where it is given; another training does something else."""
+
+    @property
+    def labelled(self) -> PreparedSet:
+        """The data where they are whole images with a class each."""
+        assert isinstance(self.data, PreparedSet)
+        return self.data

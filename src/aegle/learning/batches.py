@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,22 @@ _ORDER, _CHANGE, _MIX, _DRAW = range(4)
 """What randomness is for; each use has its own stream."""
 
 Item = TypeVar("Item")
+
+
+class Source(Protocol):
+    """Gives the batches of a training; what comes when follows from the seed alone."""
+
+    def order(self, images: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """Return images in the order of an epoch."""
+
+    def draws(self, epoch: int, update: int, part: int) -> int:
+        """Return the seed of the network's own randomness (dropout, noise) for a part."""
+
+    def still(self, images: NDArray[np.int64]) -> "Batch":
+        """Return images as they are, for validation."""
+
+    def changed(self, images: NDArray[np.int64], part: "Part") -> "Batch":
+        """Return a part of an update's images with the changes of training."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,10 +114,12 @@ class Feed:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Batch:
-    """Normalised images with class indices, or with shares of classes where they were mixed."""
+    """Normalised images with what is to be said of them."""
 
     images: Tensor
     labels: Tensor
+    """Class indices, or shares of classes where images were mixed; labels of every pixel or
+    voxel, or boxes, where the task asks for them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,6 @@ from aegle.learning.assignment import Assignment, TrainingOptions
 from aegle.learning.augmentation import SampledAugment
 from aegle.record.identity import digest
 
-LOOKED_AT = 32
-"""Images, evenly spread, whose pixels are compared; names and labels are compared of all."""
-
 
 def belonging(assignment: Assignment, options: TrainingOptions, processes: int) -> dict[str, Any]:
     """Return what a checkpoint must agree with to be gone on with."""
@@ -23,18 +20,17 @@ def belonging(assignment: Assignment, options: TrainingOptions, processes: int) 
         for group in assignment.groups or ()
     ]
     augment = assignment.augment
-    changes = augment.options if isinstance(augment, SampledAugment) else augment is not None
+    drawn = augment.options if isinstance(augment, SampledAugment) else augment is not None
     images = [
         [(data.samples[number].name, data.samples[number].label) for number in numbers]
         for numbers in (assignment.training, assignment.validation)
     ]
-    looked_at = data.values[:: max(1, len(data.values) // LOOKED_AT)]
     return {
         "options": asdict(options),
         "network": digest(str(shapes)),
         "groups": str(groups),
-        "augmentation": str(changes),
-        "images": digest(str(images), str(data.values.shape), looked_at.tobytes()),
+        "augmentation": assignment.changes or str(drawn),
+        "images": digest(str(images), data.digest()),
         "scaling": str((assignment.mean, assignment.deviation)),
         "processes": processes,
     }

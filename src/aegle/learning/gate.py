@@ -10,13 +10,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from aegle.learning import gate_checks, outliers
+from aegle.learning.gate_annotations import annotations, survey_annotations
 from aegle.learning.offences import Offence
 from aegle.learning.samples import Sample, SampleSet
 from aegle.learning.survey import Facts, survey
 from aegle.options import option
 
 _DUPLICATES = frozenset(
-    {"exact-duplicates", "duplicate-leak", "near-duplicates", "near-duplicate-leak"}
+    {
+        "exact-duplicates",
+        "duplicate-leak",
+        "near-duplicates",
+        "near-duplicate-leak",
+        "conflicting-annotations",
+    }
 )
 
 
@@ -92,9 +99,11 @@ def inspect(
     if not options.use_splits:
         samples = samples.subset(tuple(replace(s, split="") for s in samples.samples))
     seen = list(zip(samples.samples, found, strict=True))
+    drawn = survey_annotations(samples, progress=progress)
     offences = [
         *gate_checks.unusable(seen),
         *gate_checks.unlabelled(samples),
+        *annotations(samples, drawn, found),
         *gate_checks.exact_duplicates(seen),
         *gate_checks.divided_groups(samples),
         *gate_checks.near_duplicates(seen, options.distance),

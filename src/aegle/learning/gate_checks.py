@@ -44,7 +44,9 @@ def _named(sample: Sample, reason: str) -> dict[str, str]:
 
 
 def unlabelled(samples: SampleSet) -> Iterator[Offence]:
-    """Find images without a class in a set that has classes."""
+    """Find images without a class in a set whose classes are those of whole images."""
+    if samples.annotate is not None:
+        return
     names = tuple(s.name for s in samples.samples if s.label == UNLABELLED)
     if names and samples.classes:
         yield Offence(

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ from aegle.learning.samples import Sample
 
 MAX_FILE_BYTES = 1 << 32
 """Larger members of a zip are refused before they are unpacked."""
+IMAGES = "images.zip"
+"""The zip that is taken where several lie beside a manifest."""
 CHECK_COMPLETE = "Check that it is complete, or fetch it again."
 
 Decoders = Mapping[str, Callable[[bytes], NDArray[np.generic]]]
@@ -52,6 +55,10 @@ class FolderFiles:
 
     def names(self) -> tuple[str, ...]:
         """Return all names in order, hidden files left out."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
         paths = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
         return tuple(sorted(path.as_posix() for path in paths if not _is_hidden(path.parts)))
 
@@ -130,6 +137,28 @@ class ZipFiles:
                         self.path, f"it is not a whole zip ({error}).", CHECK_COMPLETE
                     ) from error
             return self._open[process]
+
+
+def files_at(path: Path) -> Files:
+    """Return the files of a folder or zip.
+
+    Raises:
+        FileError: It is neither.
+    """
+    if path.is_file() and path.suffix.lower() != ".zip":
+        raise FileError(
+            path, "it is no data set.", "Give a folder, manifest (.csv), .zip or MedMNIST .npz."
+        )
+    return FolderFiles(path) if path.is_dir() else ZipFiles(path)
+
+
+def beside(files: Files, name: str) -> Files:
+    """Return what holds a file that a manifest names: the same place, or the one zip in it."""
+    if not isinstance(files, FolderFiles) or files.has(name):
+        return files
+    zips = sorted(files.root.glob("*.zip"))
+    named = [path for path in zips if path.name == IMAGES] or (zips if len(zips) == 1 else [])
+    return ZipFiles(named[0]) if named else files
 
 
 def _is_hidden(parts: tuple[str, ...]) -> bool:

@@ -26,7 +26,7 @@ from aegle.domain.errors import AegleError, FileError, InputError, OptionError
 from aegle.learning.batches import memory_format, normalise, scaled
 from aegle.learning.preparation import PreparationOptions, prepare
 
-Task = Literal["classify", "reconstruct", "anomaly"]
+Task = Literal["classify", "reconstruct", "anomaly", "segment", "instances", "detect"]
 
 KEY = "aegle"
 """Under which the facts lie in the metadata."""

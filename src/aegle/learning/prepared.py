@@ -28,6 +28,8 @@ _BLOCK = 256
 """Images that are prepared before they are written together."""
 _SHOWN = 5
 """Unreadable images that a message names."""
+_LOOKED_AT = 32
+"""Images, evenly spread, whose pixels a digest is made of; names and labels are of all."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,6 +51,16 @@ class PreparedSet:
     def groups(self) -> tuple[str, ...]:
         """What belongs together, one per image."""
         return tuple(sample.group or sample.name for sample in self.samples)
+
+    @property
+    def dimensions(self) -> int:
+        """Axes of a batch of images: 4 for pictures, 5 for volumes."""
+        return self.values.ndim
+
+    def digest(self) -> str:
+        """Return what the images are known by when a training is gone on with."""
+        looked_at = self.values[:: max(1, len(self.values) // _LOOKED_AT)]
+        return digest(str(self.values.shape), looked_at.tobytes())
 
 
 def prepare_all(

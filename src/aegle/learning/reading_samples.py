@@ -1,17 +1,19 @@
-"""Labelled images from a folder, a manifest, a zip or a MedMNIST archive, told by what is there.
+"""Images from a folder, a manifest, a zip or a MedMNIST archive, told by what is there.
 
 folder or zip     one folder per class, or train/val/test with a folder per class in each
 manifest.csv      one row per image; files beside it or in the one zip beside it
 name.npz          MedMNIST: train_images, train_labels, val_images, ...
+
+Images on which something is outlined or boxed: see annotation_reading.
 """
 
-from dataclasses import field
+from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-from pydantic.dataclasses import dataclass
 
 from aegle.domain.errors import FileError, InputError
+from aegle.learning.annotation_images import of_pixels, placed
+from aegle.learning.annotation_reading import annotated_samples
+from aegle.learning.annotations import PlacedImage
 from aegle.learning.image_decoding import is_image
 from aegle.learning.image_sources import (
     ArchiveImages,
@@ -19,55 +21,31 @@ from aegle.learning.image_sources import (
     FileImages,
     Files,
     FolderFiles,
-    ZipFiles,
+    beside,
+    files_at,
 )
+from aegle.learning.sample_options import DataOptions as DataOptions
 from aegle.learning.sample_rows import (
-    LABEL,
-    SPLIT,
-    Columns,
     Row,
     archive_rows,
+    chosen_rows,
+    first_five,
     folder_rows,
     manifest_rows,
+    read_table,
 )
 from aegle.learning.samples import UNLABELLED, Sample, SampleSet
-from aegle.options import option
 
 MANIFEST = "manifest.csv"
-IMAGES = "images.zip"
-"""The zip that is taken where several lie beside a manifest."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """Which images, and what their labels are."""
-
-    path: Annotated[str, option("Folder, manifest (.csv), zip or MedMNIST archive (.npz)")] = ""
-    label: Annotated[str, option("Column with the label; empty for images without labels")] = LABEL
-    group: Annotated[
-        str, option("Column with what belongs together: patient or cluster; empty for none")
-    ] = ""
-    file: Annotated[str, option("Column with the path of the image")] = "file"
-    split: Annotated[str, option("Column with train, val or test; empty to ignore it")] = SPLIT
-    classes: Annotated[
-        tuple[str, ...], option("Classes in order; empty for all labels, sorted")
-    ] = ()
-    where: Annotated[
-        dict[str, tuple[str, ...]], option("Only rows whose column has one of these values")
-    ] = field(default_factory=dict)
-    start: Annotated[str, option("Only images whose name starts so, such as images/")] = ""
-    merge: Annotated[
-        dict[str, str], option("Labels that count as another class, such as benign as lesion")
-    ] = field(default_factory=dict)
-
-    @property
-    def columns(self) -> Columns:
-        """What the columns of a manifest are called."""
-        return Columns(file=self.file, label=self.label, group=self.group, split=self.split)
 
 
 def read_samples(
-    path: Path, *, options: DataOptions, decoders: Decoders | None = None, strict: bool = True
+    path: Path,
+    *,
+    options: DataOptions,
+    decoders: Decoders | None = None,
+    strict: bool = True,
+    annotated: bool | None = None,
 ) -> SampleSet:
     """Return the images that lie at a path, with what is known about them; no pixel is read.
 
@@ -76,15 +54,23 @@ def read_samples(
         options: Which images, and what their labels are.
         decoders: What reads further kinds of files, by ending.
         strict: Refuse labels outside ``options.classes``; otherwise such images stay unlabelled,
-            and the gate before training names them.
+            and the gate before training names them. The same holds for images without mask.
+        annotated: Whether masks or boxes are read, the labels of whole images left aside; None
+            for as the options say, or what is there leaves no doubt of.
 
     Raises:
         FileError: The manifest, zip or archive is damaged or missing.
         InputError: A column or file is missing, a label is outside the classes, or no image is
             left.
     """
+    if annotated is not False:
+        found = annotated_samples(
+            path, options=options, decoders=decoders or {}, strict=strict, wanted=annotated
+        )
+        if found is not None:
+            return found
     rows, images = _everything(path, options, decoders or {})
-    chosen = _chosen(path, rows, options)
+    chosen = chosen_rows(path, rows, start=options.start, where=options.where)
     if options.group and chosen and not any(row.group for row in chosen):
         raise InputError(
             f"{path}: nothing there says the group '{options.group}' of an image; give a manifest "
@@ -113,7 +99,15 @@ def read_samples(
         load=images.load,
         content=images.content,
         source=str(path),
+        place=partial(_placed, images),
     )
+
+
+def _placed(images: FileImages | ArchiveImages, sample: Sample) -> PlacedImage:
+    """Return an image with where it lies."""
+    if isinstance(images, FileImages):
+        return placed((sample.name,), images.files.read, images.decoders)
+    return of_pixels(images.load(sample))
 
 
 def _everything(
@@ -137,11 +131,7 @@ def _everything(
 
 def _held(path: Path, options: DataOptions, endings: tuple[str, ...]) -> tuple[list[Row], Files]:
     """Return what a folder or zip holds: as its manifest says, or all its images."""
-    if path.is_file() and path.suffix.lower() != ".zip":
-        raise FileError(
-            path, "it is no data set.", "Give a folder, manifest (.csv), .zip or MedMNIST .npz."
-        )
-    files: Files = FolderFiles(path) if path.is_dir() else ZipFiles(path)
+    files = files_at(path)
     if files.has(MANIFEST):
         return _listed(path, files, MANIFEST, options)
     names = [name for name in files.names() if is_image(name, endings)]
@@ -157,38 +147,8 @@ def _listed(
     path: Path, files: Files, manifest: str, options: DataOptions
 ) -> tuple[list[Row], Files]:
     """Return what a manifest names, and the files beside it or in the zip beside it."""
-    rows = manifest_rows(path, files.read(manifest), options.columns)
-    if isinstance(files, FolderFiles) and not files.has(rows[0].name):
-        files = _zip_beside(files.root) or files
-    return rows, files
-
-
-def _zip_beside(folder: Path) -> ZipFiles | None:
-    zips = sorted(folder.glob("*.zip"))
-    named = [path for path in zips if path.name == IMAGES] or (zips if len(zips) == 1 else [])
-    return ZipFiles(named[0]) if named else None
-
-
-def _chosen(path: Path, rows: list[Row], options: DataOptions) -> list[Row]:
-    known = {column for row in rows for column in row.columns}
-    unknown = sorted(set(options.where) - known)
-    if unknown:
-        raise InputError(
-            f"{path}: it has no column '{unknown[0]}'; it has {', '.join(sorted(known))}. "
-            "Correct the option 'where'."
-        )
-    chosen = [
-        row
-        for row in rows
-        if row.name.startswith(options.start)
-        and all(row.columns[column] in values for column, values in options.where.items())
-    ]
-    if not chosen:
-        raise InputError(
-            f"{path}: none of {len(rows)} images starts with '{options.start}' and has the values "
-            f"{options.where}. Correct 'start' or 'where'."
-        )
-    return chosen
+    rows = manifest_rows(path, read_table(path, files.read(manifest)), options.columns)
+    return rows, beside(files, rows[0].name)
 
 
 def _require_present(path: Path, rows: list[Row], files: Files) -> None:
@@ -196,7 +156,7 @@ def _require_present(path: Path, rows: list[Row], files: Files) -> None:
     if absent:
         raise InputError(
             f"{path}: {len(absent)} of {len(rows)} images that it names are not there, such as "
-            f"'{absent[0]}'. Put them beside it, or in the zip beside it."
+            f"{first_five(absent)}. Put them beside it, or in the zip beside it."
         )
 
 

@@ -49,14 +49,31 @@ class Columns:
     split: str
 
 
-def manifest_rows(place: Path, content: bytes, columns: Columns) -> list[Row]:
-    """Return the rows of a manifest: comma-, semicolon- or tab-separated UTF-8 text with a header.
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A manifest as written."""
+
+    header: tuple[str, ...]
+    records: tuple[Mapping[str, str], ...]
+
+
+def read_table(place: Path, content: bytes) -> Table:
+    """Return a manifest: comma-, semicolon- or tab-separated UTF-8 text with a header.
 
     Raises:
         FileError: It is not such a text.
-        InputError: A column is missing, or a split has an unknown name.
     """
     header, records = _table(place, content)
+    return Table(header=tuple(header), records=tuple(records))
+
+
+def manifest_rows(place: Path, table: Table, columns: Columns) -> list[Row]:
+    """Return the rows of a manifest.
+
+    Raises:
+        InputError: A column is missing, or a split has an unknown name.
+    """
+    header = table.header
     wanted = {"file": columns.file, "label": columns.label, "group": columns.group}
     # A manifest need not have a split; only one that was asked for by name must be there.
     split = columns.split if columns.split in header or columns.split != SPLIT else ""
@@ -74,7 +91,7 @@ def manifest_rows(place: Path, content: bytes, columns: Columns) -> list[Row]:
             split=_split(place, record[columns.file], record.get(split, "")),
             columns=record,
         )
-        for record in records
+        for record in table.records
     ]
 
 
@@ -99,6 +116,41 @@ def _table(place: Path, content: bytes) -> tuple[list[str], list[dict[str, str]]
             "Correct the row.",
         )
     return header, [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def chosen_rows(
+    path: Path, rows: list[Row], *, start: str, where: Mapping[str, tuple[str, ...]]
+) -> list[Row]:
+    """Return the rows whose name starts so and whose columns have one of these values.
+
+    Raises:
+        InputError: There is no such column, or no row is left.
+    """
+    known = {column for row in rows for column in row.columns}
+    unknown = sorted(set(where) - known)
+    if unknown:
+        raise InputError(
+            f"{path}: it has no column '{unknown[0]}'; it has {', '.join(sorted(known))}. "
+            "Correct the option 'where'."
+        )
+    chosen = [
+        row
+        for row in rows
+        if row.name.startswith(start)
+        and all(row.columns[column] in values for column, values in where.items())
+    ]
+    if not chosen:
+        raise InputError(
+            f"{path}: none of {len(rows)} images starts with '{start}' and has the values "
+            f"{where}. Correct 'start' or 'where'."
+        )
+    return chosen
+
+
+def first_five(names: Sequence[str]) -> str:
+    """Return the first five names as a message quotes them, and how many more there are."""
+    quoted = ", ".join(f"'{name}'" for name in names[:5])
+    return quoted + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _split(place: Path, name: str, text: str) -> str:

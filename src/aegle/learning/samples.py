@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegle.domain.errors import InputError
+from aegle.learning.annotations import Annotation, PlacedImage
 
 UNLABELLED = -1
 
@@ -43,6 +44,13 @@ class SampleSet:
     """Gives the bytes as stored, by which exact duplicates are known."""
     source: str = ""
     """Where the images come from, for messages."""
+    place: Callable[[Sample], PlacedImage] | None = None
+    """Gives the values with where they lie; set where images are outlined or boxed."""
+    annotate: Callable[[Sample], Annotation] | None = None
+    """Gives what was drawn on an image; None for images without annotations.
+
+    Raises InputError for annotations that do not fit their image.
+    """
 
     def __post_init__(self) -> None:
         names = [sample.name for sample in self.samples]
@@ -58,4 +66,6 @@ class SampleSet:
             load=self.load,
             content=self.content,
             source=self.source,
+            place=self.place,
+            annotate=self.annotate,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aegle.domain.errors import InputError
-from aegle.learning.image_decoding import VOLUME_ENDINGS, ending, volume
+from aegle.learning.image_decoding import VOLUME_ENDINGS, ending, volume_grid
 from aegle.learning.near_duplicates import Codes, difference_code
 from aegle.learning.samples import Sample, SampleSet
 
@@ -123,7 +123,7 @@ def _spacing_mm(samples: SampleSet, sample: Sample) -> tuple[float, ...]:
     told = _told_spacing_mm(sample.columns)
     if told or ending(sample.name) not in VOLUME_ENDINGS:
         return told
-    return volume(sample.name, samples.content(sample))[1]
+    return volume_grid(sample.name, samples.content(sample)).spacing_mm
 
 
 def _told_spacing_mm(columns: Mapping[str, str]) -> tuple[float, ...]:

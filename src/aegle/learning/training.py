@@ -25,12 +25,22 @@ from aegle.domain.errors import InputError, OptionError
 from aegle.learning.assignment import Assignment, Course, Epoch, Loss, TrainingOptions
 from aegle.learning.augmentation import Augment
 from aegle.learning.average import WeightAverage
-from aegle.learning.batches import Batch, Feed, Part, ahead, layout_of, parts_of, updates_of
+from aegle.learning.batches import (
+    Batch,
+    Feed,
+    Part,
+    Source,
+    ahead,
+    layout_of,
+    parts_of,
+    updates_of,
+)
 from aegle.learning.belonging import belonging, check_belonging
 from aegle.learning.checkpoint import Checkpoint, prefixed, read, write
 from aegle.learning.distributed import Team, joined
 from aegle.learning.loss_picture import write_course, write_picture
 from aegle.learning.memory import kept_memory
+from aegle.learning.prepared import PreparedSet
 from aegle.learning.schedule import (
     make_optimiser,
     optimiser_memory,
@@ -77,11 +87,17 @@ def train(
     """
     if not len(assignment.training):
         raise InputError("There are no training images; give the indices of some.")
-    labels = assignment.data.labels[assignment.training]
-    if options.mix and (labels.min() < 0 or not assignment.data.classes):
-        raise OptionError("Option 'mix' mixes classes, but some training images have none.")
+    if options.mix:
+        _require_classes(assignment)
     with joined() as team, _own_randomness(team.device), kept_memory():
         return _Training(assignment, options, team, folder).run(progress)
+
+
+def _require_classes(assignment: Assignment) -> None:
+    data = assignment.data
+    is_known = isinstance(data, PreparedSet) and bool(data.classes)
+    if not is_known or assignment.labelled.labels[assignment.training].min() < 0:
+        raise OptionError("Option 'mix' mixes classes, but some training images have none.")
 
 
 @contextmanager
@@ -111,20 +127,8 @@ class _Training:
         self, assignment: Assignment, options: TrainingOptions, team: Team, folder: Path
     ) -> None:
         self.assignment, self.options, self.team, self.folder = assignment, options, team, folder
-        data = assignment.data
-        self.network = _placed(assignment.network, data.values.ndim, team.device)
-        self.feed = Feed(
-            values=data.values,
-            labels=data.labels,
-            mean=assignment.mean,
-            deviation=assignment.deviation,
-            device=team.device,
-            augment=assignment.augment,
-            classes=len(data.classes),
-            mix=options.mix,
-            seed=options.seed,
-            layout=layout_of(self.network, data.values.ndim),
-        )
+        self.network = _placed(assignment.network, assignment.data.dimensions, team.device)
+        self.feed = _source(assignment, options, team.device)
         groups = assignment.groups or ({"params": list(self.network.parameters())},)
         self.optimiser = make_optimiser(
             options.optimiser, groups, weight_decay=options.weight_decay
@@ -322,6 +326,26 @@ class _Training:
         restore_memory(self.optimiser, checkpoint.part("optimiser"))
         if self.epochs[-1].validation_loss is not None:
             self.best_weights = checkpoint.part("best") or deepcopy(self._chosen().state_dict())
+
+
+def _source(assignment: Assignment, options: TrainingOptions, device: torch.device) -> Source:
+    """Return what gives the batches: that of the task, or whole images with a class each."""
+    layout = layout_of(assignment.network, assignment.data.dimensions)
+    if assignment.source is not None:
+        return assignment.source(device, layout, options.seed)
+    data = assignment.labelled
+    return Feed(
+        values=data.values,
+        labels=data.labels,
+        mean=assignment.mean,
+        deviation=assignment.deviation,
+        device=device,
+        augment=assignment.augment,
+        classes=len(data.classes),
+        mix=options.mix,
+        seed=options.seed,
+        layout=layout,
+    )
 
 
 class _Losses:

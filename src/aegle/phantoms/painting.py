@@ -13,6 +13,7 @@ from aegle.domain.structure import Structure, StructureSet
 from aegle.phantoms import mediastinum, tissues
 from aegle.phantoms.abdomen import abdomen
 from aegle.phantoms.breathing import Motion
+from aegle.phantoms.build import MODEL, Build
 from aegle.phantoms.canvas import ALL, Canvas, Tissue, Window
 from aegle.phantoms.chest_wall import wall
 from aegle.phantoms.lesions import MadeLesion
@@ -42,6 +43,7 @@ class Scene:
     perfused: Perfused
     seed: int
     with_couch: bool = True
+    build: Build = MODEL
 
     @classmethod
     def blank(cls, grid: Grid, *, seed: int, with_uptake: bool = False, **facts: Any) -> "Scene":
@@ -73,7 +75,7 @@ class Scene:
 
 def paint_patient(scene: Scene) -> None:
     """Paint everything but the lesions."""
-    tubes = tube_field(scene.canvas, mediastinal_tubes(scene.motion))
+    tubes = tube_field(scene.canvas, mediastinal_tubes(scene.motion, scene.build.gullet()))
     for start in range(0, scene.canvas.grid.shape[0], _SLAB_SLICES):
         stop = min(start + _SLAB_SLICES, scene.canvas.grid.shape[0])
         slab = _Slab.of(scene, start, stop)
@@ -126,7 +128,7 @@ class _Slab:
         at = Axes(*scene.motion.reference_axes(*canvas.axes))
         masks = {name: mask[start:stop] for name, mask in scene.masks.items()}
         texture = grain(at.x, at.y, at.z, seed=scene.seed)
-        return cls(scene, canvas, place(at, scene.seed), masks, texture)
+        return cls(scene, canvas, place(at, scene.seed, scene.build.girth), masks, texture)
 
     def table(self, name: str) -> Field:
         """Look up a table of the chest wall."""
@@ -232,7 +234,8 @@ def _paint_abdomen(slab: _Slab) -> None:
 
 def _paint_chest(slab: _Slab, found: Chest) -> None:
     perfused, noise, at = slab.scene.perfused, slab.grain, slab.where.at
-    lung = Tissue(-862 + 0.22 * at.y + 11 * noise + 95 * _fissures(at, noise), 0.45)
+    airy_hu = -862 + slab.scene.build.lung_hu
+    lung = Tissue(airy_hu + 0.22 * at.y + 11 * noise + 95 * _fissures(at, noise), 0.45)
     for side, field in (("lung_right", found.right_lung), ("lung_left", found.left_lung)):
         slab.lay(field, lung)
         slab.masks[side][...] = field < 0
@@ -268,7 +271,7 @@ def _paint_tubes(scene: Scene) -> None:
     vessels = (
         (mediastinum.great_vessels(), perfused.vein, "great_vessels"),
         (mediastinum.aorta(), perfused.artery, "aorta"),
-        (mediastinum.oesophagus(), tissues.OESOPHAGUS, "oesophagus"),
+        (scene.build.gullet(), tissues.OESOPHAGUS, "oesophagus"),
         (mediastinum.spinal_cord(), tissues.CORD, "spinal_cord"),
         (mediastinum.hilar_vessels(), perfused.lung_vessel, None),
         (lung_vessels(scene.seed), perfused.lung_vessel, None),
@@ -278,6 +281,8 @@ def _paint_tubes(scene: Scene) -> None:
     for tubes, tissue, name in vessels:
         for segment in moved(tubes, scene.motion):
             scene.canvas.paint_segment(segment, tissue, masks.get(name) if name else None)
+    for segment in moved(scene.build.gullet_lumen(), scene.motion):
+        scene.canvas.paint_segment(segment, tissues.AIR)
     _paint_airways(scene)
 
 

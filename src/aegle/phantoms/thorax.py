@@ -17,11 +17,19 @@ from aegle.domain.volume import Quantity, Volume
 from aegle.options import option
 from aegle.phantoms import tissues
 from aegle.phantoms.breathing import Motion
-from aegle.phantoms.lesions import lesions_at
+from aegle.phantoms.build import MODEL, Build
+from aegle.phantoms.lesions import MadeLesion, lesions_at
 from aegle.phantoms.made import MadeVisit
 from aegle.phantoms.painting import Scene, paint_lesions, paint_patient
 from aegle.phantoms.pet import pet_of
 from aegle.phantoms.texture import scanned
+from aegle.phantoms.variation import (
+    Examined,
+    draw_build,
+    draw_courses,
+    draw_visit,
+    drawn_lesions,
+)
 
 FIELD_OF_VIEW_MM = (300.0, 384.0, 384.0)
 """Size of the image along slice, row and column [mm]."""
@@ -38,6 +46,13 @@ class ThoraxOptions:
         tuple[int, int, int],
         option("Voxels along slice, row and column; the field of view stays 300 x 384 x 384 mm"),
     ] = (120, 256, 256)
+    varied: Annotated[
+        bool,
+        option(
+            "Whether build, lesions, contrast and noise differ from seed to seed; otherwise every "
+            "patient is the model patient"
+        ),
+    ] = False
 
 
 @record(frozen=True, kw_only=True)
@@ -90,7 +105,7 @@ def make_visit(visit: int, *, options: ThoraxOptions) -> MadeVisit:
 
     Args:
         visit: 0 (screening), 1 (after treatment) or 2 (later, with a new lesion).
-        options: Seed and number of voxels.
+        options: Seed, number of voxels, and whether the patient differs from the model patient.
 
     Returns:
         CT [HU], at visit 1 also PET [g/mL], and the truth: masks by voxel centre, lesions in
@@ -103,22 +118,24 @@ def make_visit(visit: int, *, options: ThoraxOptions) -> MadeVisit:
     if visit not in range(VISITS):
         raise OptionError(f"No visit {visit}; the made patient has visits 0 to {VISITS - 1}.")
     plan = _VISITS[visit]
+    patient = _varied(visit, options.seed) if options.varied else _model(visit)
+    examined, lesions = patient.examined, patient.lesions
     grid = thorax_grid(options.shape)
     scene = Scene.blank(
         grid,
         seed=options.seed,
         with_uptake=plan.has_pet,
-        motion=plan.motion,
-        perfused=plan.perfused,
+        motion=examined.motion,
+        perfused=examined.perfused,
+        build=patient.build,
     )
     canvas = scene.canvas
-    lesions = lesions_at(visit, plan.motion)
     paint_patient(scene)
     paint_lesions(canvas, scene.masks, lesions)
     ct = scanned(
         canvas.hu,
         spacing_mm=grid.spacing_mm,
-        noise_hu=plan.noise_hu,
+        noise_hu=examined.noise_hu,
         seed=(options.seed, 11, visit),
     )
     pet = None
@@ -132,7 +149,34 @@ def make_visit(visit: int, *, options: ThoraxOptions) -> MadeVisit:
         pet=pet,
         structures=scene.structures(lesions),
         lesions=lesions,
-        motion=plan.motion,
+        motion=examined.motion,
+    )
+
+
+@record(frozen=True, kw_only=True)
+class _Patient:
+    """Whom a visit shows."""
+
+    build: Build
+    examined: Examined
+    lesions: tuple[MadeLesion, ...]
+
+
+def _model(visit: int) -> _Patient:
+    plan = _VISITS[visit]
+    return _Patient(
+        build=MODEL,
+        examined=Examined(motion=plan.motion, perfused=plan.perfused, noise_hu=plan.noise_hu),
+        lesions=lesions_at(visit, plan.motion),
+    )
+
+
+def _varied(visit: int, seed: int) -> _Patient:
+    build = draw_build(seed)
+    examined = draw_visit(seed, visit, _VISITS[visit].motion, build)
+    courses = draw_courses(seed, build)
+    return _Patient(
+        build=build, examined=examined, lesions=drawn_lesions(courses, visit, examined.motion)
     )
 
 

@@ -49,15 +49,25 @@ class Place:
     above_diaphragm: Field
 
 
-def place(at: Axes, seed: int) -> Place:
-    """Look up where positions lie in the chest wall and against the diaphragm."""
+def place(at: Axes, seed: int, girth: float = 1.0) -> Place:
+    """Look up where positions lie in the chest wall and against the diaphragm.
+
+    Args:
+        at: Reference positions [mm].
+        seed: Of the chest wall.
+        girth: Thickness of what lies on the rib cage against the model's; ``radius`` is what it
+            would be in the model.
+    """
     chest = wall(seed)
     index = chest.index(at.x, at.y, at.z)
     radius = np.hypot(at.x, at.y)
+    beyond = radius - chest.cage.ravel()[index]
+    if girth != 1:
+        radius = radius - np.maximum(beyond, 0) * np.float32(1 - 1 / girth)
     return Place(
         at,
         index,
-        radius - chest.cage.ravel()[index],
+        beyond,
         radius,
         height_above_diaphragm(at.x, at.y, at.z),
     )
@@ -66,6 +76,8 @@ def place(at: Axes, seed: int) -> Place:
 def moved(tubes: Iterable[Tube], motion: Motion) -> tuple[Segment, ...]:
     """Return the pieces of tubes where they lie at a visit."""
     known = tuple(tubes)
+    if not known:
+        return ()
     points = motion.from_reference(np.concatenate([tube.points for tube in known]))
     ends = np.cumsum([len(tube.points) for tube in known])[:-1]
     return tuple(
@@ -75,13 +87,20 @@ def moved(tubes: Iterable[Tube], motion: Motion) -> tuple[Segment, ...]:
     )
 
 
-def mediastinal_tubes(motion: Motion) -> tuple[tuple[Segment, float], ...]:
-    """Return the tubes around which the lungs bend, with the fat around each [mm]."""
+def mediastinal_tubes(
+    motion: Motion, gullet: Iterable[Tube] | None = None
+) -> tuple[tuple[Segment, float], ...]:
+    """Return the tubes around which the lungs bend, with the fat around each [mm].
+
+    Args:
+        motion: Where they lie at the visit.
+        gullet: Instead of the model's, in reference positions.
+    """
     groups = (
         (mediastinum.airways()[:3], 3.5),
         (mediastinum.aorta(), 2.2),
         (mediastinum.great_vessels(), 2.6),
-        (mediastinum.oesophagus(), 2.0),
+        (mediastinum.oesophagus() if gullet is None else gullet, 2.0),
     )
     return tuple((s, fat) for tubes, fat in groups for s in moved(tubes, motion))
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from aegle.planning.targets import TargetOptions
     from aegle.recognition.characterise import CharacteriseOptions
     from aegle.recognition.classify import ClassifyOptions
-    from aegle.recognition.lesions import CandidateOptions
+    from aegle.recognition.network_thorax import OrganOptions
     from aegle.recognition.quality import QualityOptions
-    from aegle.recognition.thorax_ct import ClassicalOptions
+    from aegle.recognition.tumours import LesionOptions
     from aegle.response.matching import MatchOptions
     from aegle.response.recist_1_1 import Recist11Options
     from aegle.workflow.image_files import FileOptions
@@ -54,8 +54,8 @@ _KINDS = {
     "files": "aegle.workflow.image_files.FileOptions",
     "quality": "aegle.recognition.quality.QualityOptions",
     "classify": "aegle.recognition.classify.ClassifyOptions",
-    "organs": "aegle.recognition.thorax_ct.ClassicalOptions",
-    "lesions": "aegle.recognition.lesions.CandidateOptions",
+    "organs": "aegle.recognition.network_thorax.OrganOptions",
+    "lesions": "aegle.recognition.tumours.LesionOptions",
     "measure": "aegle.recognition.characterise.CharacteriseOptions",
     "suggest": "aegle.diagnosis.suggest.SuggestOptions",
     "choice": "aegle.workflow.options.TargetChoice",
@@ -93,8 +93,8 @@ class CaseOptions:
     files: "FileOptions" = field(default_factory=_default("files"))
     quality: "QualityOptions" = field(default_factory=_default("quality"))
     classify: "ClassifyOptions" = field(default_factory=_default("classify"))
-    organs: "ClassicalOptions" = field(default_factory=_default("organs"))
-    lesions: "CandidateOptions" = field(default_factory=_default("lesions"))
+    organs: "OrganOptions" = field(default_factory=_default("organs"))
+    lesions: "LesionOptions" = field(default_factory=_default("lesions"))
     measure: "CharacteriseOptions" = field(default_factory=_default("measure"))
     suggest: "SuggestOptions" = field(default_factory=_default("suggest"))
     choice: TargetChoice = field(default_factory=TargetChoice)

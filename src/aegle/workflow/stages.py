@@ -33,10 +33,11 @@ from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, p
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
 from aegle.recognition.classify import ClassifyOptions, classify
-from aegle.recognition.lesions import CandidateOptions, candidates, smallest_found_mm
+from aegle.recognition.lesions import smallest_found_mm
+from aegle.recognition.network_thorax import Delineated, OrganOptions, delineate
 from aegle.recognition.quality import QualityOptions, assess_quality
-from aegle.recognition.thorax_ct import ClassicalOptions, segment
 from aegle.recognition.thorax_ct import notices as about_organs
+from aegle.recognition.tumours import LesionOptions, find_lesions
 from aegle.response.matching import MatchOptions, match
 from aegle.response.recist_1_1 import Recist11Options, assess
 from aegle.workflow.options import TargetChoice
@@ -55,8 +56,8 @@ NOT_SEARCHED = "{image}: lesions were not looked for: {why}."
 class SegmentOptions:
     """How organs and lesions are found."""
 
-    organs: ClassicalOptions
-    lesions: CandidateOptions
+    organs: OrganOptions
+    lesions: LesionOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +127,18 @@ def _structures_of(image: Image, options: SegmentOptions) -> tuple[ImageStructur
     given = image.structures
     # What a person delineated stands in for what would be found.
     named = {body_part(s.name) for s in given} | {s.name for s in given}
-    organs = StructureSet(())
+    found = Delineated(organs=StructureSet(()))
     notices: list[Text] = []
     if _is_ct_volume(image):
-        organs = segment(image.volume, options=options.organs)
-        # How the cord is to be read is said of our own contour only.
-        ours = [s for s in organs if s.name != "spinal_cord" or s.name not in named]
-        notices += about_organs(StructureSet(tuple(ours)))
+        found = delineate(image.volume, options=options.organs)
+        # How the cord is to be read is said of our own contour only, where it is the canal.
+        canal = ("spinal_cord",) if found.is_canal and "spinal_cord" not in named else ()
+        ours = [s for s in found.organs if s.name != "spinal_cord" or s.name in canal]
+        notices += [*about_organs(StructureSet(tuple(ours))), *found.notices]
+    organs = found.organs
     why_not = _why_no_search(image, organs)
     if why_not is None:
-        lesions = candidates(image.volume, organs, options=options.lesions)
+        lesions = find_lesions(image.volume, organs, found.tumours, options=options.lesions)
         size_mm = smallest_found_mm(image.volume.grid, options.lesions)
         notices.append(Text(SEARCHED, {"image": image.name, "size_mm": size_mm}))
     else:

@@ -35,7 +35,7 @@ from aegle.workflow.learning.run_folder import Done, write_json, write_table, wr
 
 if TYPE_CHECKING:
     from aegle.workflow.case_folder import CaseFolder
-    from aegle.workflow.learning.fitting import Fitted, Materials
+    from aegle.workflow.learning.materials import Fitted, Materials
     from aegle.workflow.learning.plan import Part
     from aegle.workflow.learning.predicting import Subject
 

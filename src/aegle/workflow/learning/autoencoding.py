@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aegle.workflow.case_folder import CaseFolder
-    from aegle.workflow.learning.fitting import Fitted, Materials
+    from aegle.workflow.learning.materials import Fitted, Materials
     from aegle.workflow.learning.plan import Part
     from aegle.workflow.learning.predicting import Subject
 

@@ -1,6 +1,7 @@
 """The network of a recipe, with the weights that it starts from."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,17 @@ def settings_of(recipe: Recipe, classes: int) -> dict[str, Any]:
     return settings
 
 
+def network_of(name: str, settings: Mapping[str, Any], seed: int) -> nn.Module:
+    """Return a network with weights drawn by a seed; other randomness is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network: nn.Module = catalogue.load("network", name)(**settings)
+    return network
+
+
 def built(recipe: Recipe, settings: dict[str, Any]) -> nn.Module:
     """Return the network with weights drawn by the seed; other randomness is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.train.seed)
-        network: nn.Module = catalogue.load("network", recipe.network.name)(**settings)
-    return network
+    return network_of(recipe.network.name, settings, recipe.train.seed)
 
 
 def normalisation(

@@ -18,8 +18,9 @@ from aegle.evaluation.shortcuts import AuditRow, judge
 from aegle.evaluation.table import figure, interval
 from aegle.learning.prepared import PreparedSet
 from aegle.workflow.learning.baseline import baseline_of, features
-from aegle.workflow.learning.fitting import Fitted, Materials, fit, predicted, predictions_of
+from aegle.workflow.learning.fitting import fit, predicted, predictions_of
 from aegle.workflow.learning.judging import SHOWN, differences_of, number, numbers_of
+from aegle.workflow.learning.materials import Fitted, Materials
 from aegle.workflow.learning.run_folder import Step
 
 MOST_AUDITED = 400

@@ -13,9 +13,10 @@ from aegle.learning.model import Model, load
 from aegle.learning.prepared import prepare_all
 from aegle.learning.reading_samples import read_samples
 from aegle.learning.samples import SampleSet
+from aegle.workflow.learning import box_judging, outline_judging
 from aegle.workflow.learning.fitting import predicted
 from aegle.workflow.learning.plan import Plan, recipe_or_plan
-from aegle.workflow.learning.recipe import Recipe
+from aegle.workflow.learning.recipe import CONFIGURED, DETECTS, Recipe
 from aegle.workflow.learning.reporting import Case, report
 from aegle.workflow.learning.run_folder import (
     Announce,
@@ -48,12 +49,14 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
     """
     told = announce or unannounced
     model = load(request.model)
+    recipe = _recipe(request.data)
+    if model.facts.task in CONFIGURED:
+        return _located(request, model, recipe, told)
     if model.facts.task != "classify":
         raise InputError(
             f"{request.model}: a model for '{model.facts.task}' has no classes to be judged by; "
             "use `aegle predict`."
         )
-    recipe = _recipe(request.data)
     samples = _labelled(recipe, model)
     require_no_training(request.out)
     with opened(request.out) as folder:
@@ -83,6 +86,38 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
         return report(case, folder)
 
 
+def _located(request: Request, model: Model, recipe: Recipe, told: Announce) -> Done:
+    """Judge a model that outlines, or finds boxes, by what a person drew."""
+    recipe = replace(recipe, model=replace(recipe.model, task=model.facts.task))
+    classes = model.facts.classes
+    options = replace(recipe.data, classes=recipe.data.classes or classes)
+    samples = read_samples(Path(options.path), options=options, annotated=True)
+    if samples.annotate is None:
+        raise InputError(
+            f"{samples.source}: nothing is drawn on these images; name the masks as data.mask or "
+            "the boxes as data.boxes."
+        )
+    if samples.classes != classes:
+        raise InputError(
+            f"{samples.source} holds {', '.join(samples.classes)}, but model '{model.facts.name}' "
+            f"finds {', '.join(classes)}; name the same in data.classes."
+        )
+    require_no_training(request.out)
+    said = About(
+        title=model.facts.name,
+        facts={
+            "Model": f"{model.facts.name} ({model.digest[:12]})",
+            "Images": f"{len(samples.samples)} of {Path(options.path).name}",
+        },
+    )
+    judged = [(sample, model) for sample in samples.samples]
+    progress = told(Step(f"judge {len(judged)} images"), False)
+    with opened(request.out) as folder:
+        if model.facts.task in DETECTS:
+            return box_judging.report(samples, judged, recipe, said, folder, progress)
+        return outline_judging.report(samples, judged, recipe, said, folder, progress)
+
+
 def _recipe(data: str | Path | Mapping[str, Any] | Recipe | Plan) -> Recipe:
     given = recipe_or_plan(data)
     if not isinstance(given, Recipe):
@@ -100,7 +135,7 @@ def _labelled(recipe: Recipe, model: Model) -> SampleSet:
             "data.classes, and use data.merge for other labels."
         )
     options = replace(options, classes=model.facts.classes)
-    samples = read_samples(Path(options.path), options=options)
+    samples = read_samples(Path(options.path), options=options, annotated=False)
     labelled = tuple(sample for sample in samples.samples if sample.label >= 0)
     if not labelled:
         raise InputError(f"{samples.source}: no image has a class; name the column as data.label.")

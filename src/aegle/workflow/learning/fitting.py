@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,12 @@ from torch import nn
 from aegle.domain.errors import InputError
 from aegle.domain.prediction import Predictions
 from aegle.evaluation.calibration import fit_temperature
-from aegle.learning.assignment import Assignment, Course, Loss
+from aegle.learning.assignment import Assignment, Course, Loss, TrainingOptions
 from aegle.learning.augmentation import AugmentationOptions, augment
 from aegle.learning.batches import normalise, scaled
 from aegle.learning.losses import classification_loss
 from aegle.learning.model import Model, ModelFacts, load, ready, save
 from aegle.learning.prepared import PreparedSet
-from aegle.learning.samples import SampleSet
 from aegle.learning.training import train
 from aegle.learning.transfer import (
     Arrangement,
@@ -31,49 +30,33 @@ from aegle.learning.transfer import (
     start,
 )
 from aegle.record.identity import digest
-from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning import boxing, outlining
 from aegle.workflow.learning.anomaly import remembered
 from aegle.workflow.learning.autoencoding import begun, drawing_loss
 from aegle.workflow.learning.building import built, normalisation, settings_of
+from aegle.workflow.learning.materials import Fitted, Materials
 from aegle.workflow.learning.plan import Part, Plan
-from aegle.workflow.learning.recipe import Recipe, plain
-from aegle.workflow.learning.run_folder import MODEL, Announce, Step
+from aegle.workflow.learning.recipe import DETECTS, OUTLINES, Recipe, plain
+from aegle.workflow.learning.run_folder import MODEL, Step
 from aegle.workflow.stage import Progress
 
 KEY = "key.json"
-LEARNS_FROM = ("prepare", "normalise", "network", "transfer", "augment", "train", "bank")
+LEARNS_FROM = (
+    "prepare",
+    "normalise",
+    "network",
+    "transfer",
+    "augment",
+    "train",
+    "bank",
+    "deform",
+    "box_augment",
+)
 """Sections of a recipe that a trained model depends on."""
 COURSE = "course"
 PROBE_BATCH = 32
 RESTORING_IMAGES = 256
 """Training images on which the statistics of batch normalisation are measured."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Materials:
-    """What every training of a run shares."""
-
-    plan: Plan
-    samples: SampleSet
-    prepared: PreparedSet
-    folder: CaseFolder
-    cache: Path
-    announce: Announce
-
-    def where(self, names: tuple[str, ...]) -> NDArray[np.int64]:
-        """Return the indices of images by name."""
-        places = {sample.name: place for place, sample in enumerate(self.prepared.samples)}
-        return np.array([places[name] for name in names], np.int64)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Fitted:
-    """A trained model and where it lies."""
-
-    model: Model
-    folder: Path
-    best: int
-    """Epoch whose weights were kept."""
 
 
 def fit(materials: Materials, part: Part, seed: int, recipe: Recipe | None = None) -> Fitted:
@@ -128,6 +111,8 @@ def predictions_of(
 
 def _key(plan: Plan, part: Part, recipe: Recipe) -> str:
     options = {section: plain(recipe)[section] for section in LEARNS_FROM}
+    if plan.configuration:
+        options["configuration"] = dict(plan.configuration)
     return digest(
         recipe.model.task,
         str((recipe.model.noise, recipe.model.divergence)),
@@ -163,12 +148,12 @@ def _train(materials: Materials, part: Part, recipe: Recipe, folder: Path, progr
         _write_course(Course(network=nn.Identity(), epochs=(), best=0), folder)
         progress(1, 1)
         return
-    assignment, facts = _assigned(materials, part, recipe)
+    assignment, facts, options = _work(materials, part, recipe)
     if facts.task == "classify" and recipe.transfer.mode == "probe":
         probe(assignment, recipe, progress)
         course = Course(network=assignment.network, epochs=(), best=0)
     else:
-        course = train(assignment, options=recipe.train, folder=folder / COURSE, progress=progress)
+        course = train(assignment, options=options, folder=folder / COURSE, progress=progress)
     model = Model(facts=facts, network=course.network)
     judges = assignment.validation
     if len(judges) and facts.task == "classify":
@@ -177,6 +162,17 @@ def _train(materials: Materials, part: Part, recipe: Recipe, folder: Path, progr
         model = replace(model, facts=replace(facts, temperature=temperature))
     save(model, folder / MODEL)
     _write_course(course, folder)
+
+
+def _work(
+    materials: Materials, part: Part, recipe: Recipe
+) -> tuple[Assignment, ModelFacts, TrainingOptions]:
+    """Return what is to be learned, what is known of the model before, and how it is trained."""
+    if recipe.model.task in OUTLINES:
+        return outlining.assigned(materials, part, recipe)
+    if recipe.model.task in DETECTS:
+        return boxing.assigned(materials, part, recipe)
+    return *_assigned(materials, part, recipe), recipe.train
 
 
 def _write_course(course: Course, folder: Path) -> None:
@@ -270,7 +266,7 @@ def probe(assignment: Assignment, recipe: Recipe, progress: Progress) -> None:
 
     Where images may be mirrored, their mirror images are learned from too.
     """
-    data, where = assignment.data, assignment.training
+    data, where = assignment.labelled, assignment.training
     mirrored = (False, True) if recipe.augment.mirror else (False,)
     ready(assignment.network)
     described = []

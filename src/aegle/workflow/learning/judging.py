@@ -1,14 +1,17 @@
 """Scores as plain data and as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from aegle.domain.prediction import Predictions
-from aegle.evaluation.bootstrap import Comparison, Measured
+from aegle.evaluation.bootstrap import Comparison, Estimate, Measured
+from aegle.evaluation.outline_card import Judged as Located
 from aegle.evaluation.scores import SCORES
 from aegle.evaluation.table import figure, interval
+from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.run_folder import Done, write_json, write_table, write_text
 
 SHOWN = ("auc", "balanced_accuracy", "accuracy", "f1", "average_precision", "calibration_error")
 """Scores that the command line shows."""
@@ -84,3 +87,41 @@ def probability_columns(classes: Sequence[str], probabilities: Any) -> dict[str,
 def number(value: float) -> float | None:
     """Return the number to six digits; None for what JSON cannot say."""
     return round(float(value), 6) if np.isfinite(value) else None
+
+
+def written(
+    folder: CaseFolder,
+    page: str,
+    found: Located,
+    estimates: Mapping[str, Estimate],
+    cases: Sequence[Mapping[str, Any]],
+) -> Done:
+    """Write what was found about outlines or boxes: page, scores, and a row per image.
+
+    Args:
+        folder: Where to.
+        page: The page.
+        found: What was found.
+        estimates: The scores by name.
+        cases: Rows with at least ``name`` and ``error``.
+    """
+    scores = {
+        name: {"value": number(e.value), "low": number(e.low), "high": number(e.high)}
+        for name, e in estimates.items()
+    }
+    made = {"scores": scores, "images": len(cases), **found.numbers()}
+    failed = [row for row in cases if row["error"]]
+    first = f"{failed[0]['name']}: {failed[0]['error']}" if failed else ""
+    said = (f"{len(failed)} images failed, first {first}",)
+    return Done(
+        folder=folder.root,
+        files={
+            "evaluation": write_text(folder, "evaluation.html", page),
+            "scores": write_json(folder, "scores.json", made),
+            "cases": write_table(folder, "cases.csv", cases),
+        },
+        numbers=made,
+        rows=found.rows,
+        notices=said if failed else (),
+        located=found,
+    )

@@ -8,8 +8,9 @@ from aegle.evaluation.drawing import chart, finish, legend, picture_of
 from aegle.evaluation.scores import SCORES
 from aegle.evaluation.table import figure, interval
 from aegle.workflow.learning.building import without_weights
-from aegle.workflow.learning.fitting import Materials, fit, predicted
+from aegle.workflow.learning.fitting import fit, predicted
 from aegle.workflow.learning.judging import numbers_of
+from aegle.workflow.learning.materials import Materials
 from aegle.workflow.learning.parts import fewer_labels
 from aegle.workflow.learning.plan import Part
 from aegle.workflow.learning.run_folder import Done, write_json, write_table

@@ -71,6 +71,8 @@ class Plan:
     versions: Mapping[str, str] = field(default_factory=dict)
     estimate: Mapping[str, Any] = field(default_factory=dict)
     """Expected steps, memory and time."""
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """What images and memory decided, where a task configures itself; with the reasons."""
 
 
 def digest_of(samples: SampleSet) -> str:
@@ -105,6 +107,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "weights_digest": plan.weights_digest,
         "versions": dict(plan.versions),
         "estimate": dict(plan.estimate),
+        "configuration": dict(plan.configuration),
         "removed": list(plan.removed),
         "joined": dict(plan.joined),
         "parts": [
@@ -175,6 +178,7 @@ def read_plan(file: Path) -> Plan:
         weights_digest=tree["weights_digest"],
         versions=tree["versions"],
         estimate=tree["estimate"],
+        configuration=tree.get("configuration", {}),
     )
 
 

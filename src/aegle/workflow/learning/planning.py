@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from aegle.domain.errors import FileError, InputError
@@ -11,6 +11,7 @@ from aegle.learning.reading_samples import read_samples
 from aegle.learning.samples import SampleSet
 from aegle.record.identity import digest
 from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning import boxing, outlining
 from aegle.workflow.learning.building import built, file_digest, settings_of
 from aegle.workflow.learning.estimate import estimated
 from aegle.workflow.learning.looking import looked
@@ -22,7 +23,7 @@ from aegle.workflow.learning.plan import (
     read_plan,
     versions,
 )
-from aegle.workflow.learning.recipe import Recipe, plain
+from aegle.workflow.learning.recipe import CONFIGURED, OUTLINES, Recipe, plain
 from aegle.workflow.learning.run_folder import PLAN, Announce, Step, write_json
 
 
@@ -38,7 +39,11 @@ class Asked:
 
 def samples_of(recipe: Recipe) -> SampleSet:
     """Return the images that a recipe names; no pixel is read."""
-    return read_samples(Path(recipe.data.path), options=recipe.data)
+    return read_samples(
+        Path(recipe.data.path),
+        options=recipe.data,
+        annotated=recipe.model.task in CONFIGURED,
+    )
 
 
 def planned(
@@ -101,24 +106,42 @@ def _made(
     progress = announce(Step(f"look at {len(everything.samples)} images"), False)
     found = looked(everything, recipe, folder, progress)
     samples = kept_of(everything, found.removed, found.joined)
-    parts = parts_of(samples, recipe.validate)
-    settings = settings_of(recipe, len(samples.classes))
-    return Plan(
+    plan = Plan(
         recipe=recipe,
         data_digest=digest_of(samples),
         classes=samples.classes,
-        parts=parts,
+        parts=parts_of(samples, recipe.validate),
         key=key,
         removed=found.removed,
         joined=found.joined,
         weights_digest=recipe.transfer.sha256 or file_digest(recipe.transfer.weights),
         versions=versions(),
-        estimate=estimated(
-            built(recipe, settings),
-            (int(settings.get("channels", 1)), *_extent(samples, recipe)),
-            len(parts[0].training),
-            recipe.train,
-        ),
+    )
+    if recipe.model.task in CONFIGURED:
+        return _configured(plan, samples, announce)
+    settings = settings_of(recipe, len(samples.classes))
+    estimate = estimated(
+        built(recipe, settings),
+        (int(settings.get("channels", 1)), *_extent(samples, recipe)),
+        len(plan.parts[0].training),
+        recipe.train,
+    )
+    return replace(plan, estimate=estimate)
+
+
+def _configured(plan: Plan, samples: SampleSet, announce: Announce) -> Plan:
+    """Return the plan with what the images decide.
+
+    Images of a given split that only judge are not looked at; of folds every image trains.
+    """
+    judged = set(plan.parts[0].judged) if plan.recipe.validate.how != "folds" else set()
+    seen = samples.subset(tuple(s for s in samples.samples if s.name not in judged))
+    room = outlining if plan.recipe.model.task in OUTLINES else boxing
+    configuration = room.configured(plan.recipe, seen, announce)
+    return replace(
+        plan,
+        configuration=json.loads(json.dumps(asdict(configuration))),
+        estimate=room.estimate_of(configuration),
     )
 
 

@@ -25,10 +25,23 @@ if TYPE_CHECKING:
     from aegle.learning.anomaly import BankOptions
     from aegle.learning.assignment import TrainingOptions
     from aegle.learning.augmentation import AugmentationOptions
+    from aegle.learning.dense.augmentation import DenseAugmentOptions
+    from aegle.learning.dense.configure import OutlineOptions
+    from aegle.learning.dense.inference import InferenceOptions
+    from aegle.learning.detection.configure import DetectionOptions
+    from aegle.learning.detection.source import BoxAugmentOptions
     from aegle.learning.gate import GateOptions
     from aegle.learning.preparation import PreparationOptions
     from aegle.learning.reading_samples import DataOptions
     from aegle.learning.transfer import TransferOptions
+
+
+OUTLINES = ("segment", "instances")
+"""Tasks that give every pixel or voxel a class or an object."""
+DETECTS = ("detect",)
+"""Tasks that find objects by their boxes."""
+CONFIGURED = (*OUTLINES, *DETECTS)
+"""Tasks that configure themselves from the images and the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +50,11 @@ class ModelOptions:
 
     name: Annotated[str, option("Name with version; empty for the name of the recipe's file")] = ""
     task: Annotated[
-        Literal["classify", "reconstruct", "anomaly"],
-        option("Tell classes apart, encode and reconstruct, or find what is odd"),
+        Literal["classify", "reconstruct", "anomaly", "segment", "instances", "detect"],
+        option(
+            "Tell classes apart; encode and reconstruct; find what is odd; outline classes in "
+            "pictures or volumes; outline small round objects one by one; find objects by boxes"
+        ),
     ] = "classify"
     modalities: Annotated[
         tuple[str, ...], option("DICOM modalities that it is made for; empty for any")
@@ -153,6 +169,11 @@ _KINDS = {
     "augment": "aegle.learning.augmentation.AugmentationOptions",
     "train": "aegle.learning.assignment.TrainingOptions",
     "bank": "aegle.learning.anomaly.BankOptions",
+    "outline": "aegle.learning.dense.configure.OutlineOptions",
+    "deform": "aegle.learning.dense.augmentation.DenseAugmentOptions",
+    "infer": "aegle.learning.dense.inference.InferenceOptions",
+    "box_augment": "aegle.learning.detection.source.BoxAugmentOptions",
+    "detect": "aegle.learning.detection.configure.DetectionOptions",
     "validate": "aegle.workflow.learning.recipe.ValidateOptions",
     "evaluate": "aegle.evaluation.options.EvaluationOptions",
 }
@@ -195,6 +216,11 @@ class Recipe:
     augment: "AugmentationOptions" = field(default_factory=_default("augment"))
     train: "TrainingOptions" = field(default_factory=_default("train"))
     bank: "BankOptions" = field(default_factory=_default("bank"))
+    outline: "OutlineOptions" = field(default_factory=_default("outline"))
+    deform: "DenseAugmentOptions" = field(default_factory=_default("deform"))
+    infer: "InferenceOptions" = field(default_factory=_default("infer"))
+    box_augment: "BoxAugmentOptions" = field(default_factory=_default("box_augment"))
+    detect: "DetectionOptions" = field(default_factory=_default("detect"))
     validate: ValidateOptions = field(default_factory=ValidateOptions)
     evaluate: "EvaluationOptions" = field(default_factory=_default("evaluate"))
 

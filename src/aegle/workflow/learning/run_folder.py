@@ -24,6 +24,7 @@ from aegle.workflow.stage import Progress, silent
 
 if TYPE_CHECKING:
     from aegle.evaluation.evaluate import Evaluation
+    from aegle.evaluation.outline_card import Judged as Located
 
 PLAN = "plan.json"
 MODEL = "model.safetensors"
@@ -60,6 +61,8 @@ class Done:
     notices: tuple[str, ...] = ()
     evaluation: "Evaluation | None" = None
     """Of a classifier."""
+    located: "Located | None" = None
+    """Of a model that outlines or finds boxes."""
 
 
 def require_no_training(out: Path) -> None:

@@ -7,34 +7,24 @@ from typing import Any
 
 from aegle.domain.errors import OptionError
 from aegle.learning.model import load, save
-from aegle.learning.preparation import PreparationOptions
-from aegle.learning.prepared import PreparedSet, prepare_all
 from aegle.learning.samples import SampleSet
 from aegle.workflow.case_folder import CaseFolder
-from aegle.workflow.learning.baseline import SIZE
-from aegle.workflow.learning.carding import about, card_of
-from aegle.workflow.learning.cross_validation import (
-    as_json,
-    cross_validate,
-    page,
-    rows_of,
-    with_temperature,
-)
-from aegle.workflow.learning.fitting import Fitted, Materials, fit
+from aegle.workflow.learning.carding import card_of
+from aegle.workflow.learning.cross_validation import with_temperature
+from aegle.workflow.learning.fitting import fit
 from aegle.workflow.learning.label_efficiency import label_efficiency
+from aegle.workflow.learning.materials import Fitted, Materials
 from aegle.workflow.learning.parts import everyone
 from aegle.workflow.learning.plan import Plan, recipe_or_plan
 from aegle.workflow.learning.planning import Asked, kept_of, planned, samples_of
+from aegle.workflow.learning.preparing import data_of
 from aegle.workflow.learning.recipe import Recipe
-from aegle.workflow.learning.reporting import Case, report
 from aegle.workflow.learning.run_folder import (
     MODEL,
     Announce,
     Done,
-    Step,
     opened,
     unannounced,
-    write_json,
     write_text,
 )
 from aegle.workflow.learning.tasks import TASKS
@@ -81,7 +71,7 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
 
 def _require_classes(plan: Plan) -> None:
     task = plan.recipe.model.task
-    if plan.cross_validate and task != "classify":
+    if plan.cross_validate and TASKS[task].judge_parts is None:
         raise OptionError(f"Models for '{task}' are not cross-validated; train them on one part.")
 
 
@@ -97,19 +87,11 @@ def _materials(
     return Materials(
         plan=plan,
         samples=samples,
-        prepared=prepared_by(samples, plan.recipe.prepare, place, announce),
+        data=data_of(samples, plan, place, announce),
         folder=folder,
         cache=place,
         announce=announce,
     )
-
-
-def prepared_by(
-    samples: SampleSet, options: PreparationOptions, cache: Path, announce: Announce
-) -> PreparedSet:
-    """Return images ready for a network, from the cache where they lie there."""
-    progress = announce(Step(f"prepare {len(samples.samples)} images"), False)
-    return prepare_all(samples, cache, options=options, progress=progress)
 
 
 def _trained(materials: Materials) -> Done:
@@ -121,42 +103,16 @@ def _trained(materials: Materials) -> Done:
 
 
 def _cross_validated(materials: Materials) -> Done:
-    recipe, folder = materials.plan.recipe, materials.folder
-
-    def for_baseline() -> PreparedSet:
-        options = PreparationOptions(size=SIZE)
-        return prepared_by(materials.samples, options, materials.cache, materials.announce)
-
-    judged = cross_validate(materials, for_baseline if recipe.validate.baseline else None)
-    numbers = as_json(judged)
-    files = {
-        "cross-validation": write_json(folder, "cross-validation.json", numbers),
-        "table": write_text(folder, "cross-validation.md", page(judged, recipe.model.name)),
-    }
-    done = Done(folder=folder.root, files=files, numbers=numbers, rows=rows_of(judged))
-    case = Case(
-        model=judged.fitted[0].model,
-        predictions=judged.pooled,
-        values=materials.prepared.values[materials.where(judged.pooled.names)],
-        options=recipe.evaluate,
-        about=about(materials.plan, f"cross-validation, {len(judged.runs)} trainings"),
-        by=recipe.validate.by,
-        audits=judged.audits,
-        folds=judged.found,
-    )
-    pooled = report(case, folder)
-    done = replace(
-        done,
-        files={**done.files, **pooled.files},
-        notices=pooled.notices,
-        evaluation=pooled.evaluation,
-    )
+    recipe = materials.plan.recipe
+    judge_parts = TASKS[recipe.model.task].judge_parts
+    assert judge_parts is not None
+    done, temperature = judge_parts(materials)
     if not recipe.validate.final:
         return done
     part = everyone(materials.samples, recipe.validate)
     kept = fit(materials, part, recipe.train.seed)
     if not part.tuning:
-        kept = with_temperature(kept, judged.temperature)
+        kept = with_temperature(kept, temperature)
     return _exported(materials, kept, done)
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from aegle.domain.errors import FileError, InputError
 from aegle.domain.study import Image, Projection
+from aegle.learning.annotation_images import of_pixels
+from aegle.learning.annotations import PlacedImage
 from aegle.learning.image_decoding import is_image
 from aegle.learning.model import ModelFacts
 from aegle.learning.reading_samples import DataOptions, read_samples
@@ -16,6 +18,8 @@ from aegle.learning.samples import Sample, SampleSet
 from aegle.workflow.stage import Progress
 
 ARRAYS = (".npz", ".csv")
+OUTLINED = ("segment", "instances")
+"""Tasks whose results lie on the grid of the whole image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +44,14 @@ def images_at(path: Path, facts: ModelFacts, *, progress: Progress) -> Given:
     """
     if not path.exists():
         raise FileError(path, "there is no such file or folder.", "Check the path.")
-    if _holds_pictures(path):
-        return Given(samples=read_samples(path, options=DataOptions(label=""), strict=False))
+    if holds_pictures(path):
+        return Given(
+            samples=read_samples(path, options=DataOptions(label=""), strict=False, annotated=False)
+        )
     return _from_dicom(path, facts, progress)
 
 
-def _holds_pictures(path: Path) -> bool:
+def holds_pictures(path: Path) -> bool:
     """Return whether a path is read as pictures, by names alone."""
     if path.is_dir():
         return any(is_image(found.name) for found in path.rglob("*") if found.is_file())
@@ -64,10 +70,13 @@ def _from_dicom(path: Path, facts: ModelFacts, progress: Progress) -> Given:
 
     found = scan((path,), options=ScanOptions(), progress=progress)
     planes: dict[str, NDArray[np.generic]] = {}
+    places: dict[str, PlacedImage] = {}
     for series in found.series:
         for reading in read_all(series, options=ImageOptions()):
-            _require_fit(reading.image, facts, path)
-            planes |= _planes(reading.image, facts, len(planes))
+            require_fit(reading.image, facts, path)
+            found_planes = _planes(reading.image, facts, len(planes))
+            planes |= found_planes
+            places |= {name: _placed(reading.image, one) for name, one in found_planes.items()}
     if not planes:
         raise InputError(f"{path}: it holds no images that can be read; give DICOM or pictures.")
     return Given(
@@ -77,6 +86,7 @@ def _from_dicom(path: Path, facts: ModelFacts, progress: Progress) -> Given:
             load=lambda sample: planes[sample.name],
             content=lambda sample: np.ascontiguousarray(planes[sample.name]).tobytes(),
             source=str(path),
+            place=lambda sample: places[sample.name],
         )
     )
 
@@ -86,11 +96,19 @@ def _planes(
 ) -> dict[str, NDArray[np.generic]]:
     values = image.volume.values if isinstance(image, Image) else image.image.values
     name = f"{before + 1:05d} {image.name}"
-    if isinstance(image, Image) and is_spatial(facts):
+    if isinstance(image, Image) and (is_spatial(facts) or facts.task in OUTLINED):
         return {name: values}
     if len(values) == 1:
         return {name: values[0]}
     return {f"{name} plane {number:04d}": plane for number, plane in enumerate(values, 1)}
+
+
+def _placed(image: Image | Projection, pixels: NDArray[np.generic]) -> PlacedImage:
+    """Return pixels with where they lie; a plane of a volume counts in pixels, as pictures do."""
+    if isinstance(image, Image) and pixels.shape == image.volume.grid.shape:
+        grid = image.volume.grid
+        return PlacedImage(values=image.volume.values[None], grid=grid, is_picture=False)
+    return of_pixels(pixels)
 
 
 def is_spatial(facts: ModelFacts) -> bool:
@@ -98,7 +116,7 @@ def is_spatial(facts: ModelFacts) -> bool:
     return facts.network.endswith("-3d")
 
 
-def _require_fit(image: Image | Projection, facts: ModelFacts, path: Path) -> None:
+def require_fit(image: Image | Projection, facts: ModelFacts, path: Path) -> None:
     series = image.series
     if facts.modalities and series.modality not in facts.modalities:
         raise InputError(

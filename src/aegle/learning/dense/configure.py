@@ -1,0 +1,340 @@
+"""From a fingerprint and a memory budget to a configuration, by the rules in ``rules.toml``."""
+
+from dataclasses import replace
+from math import prod
+from typing import Annotated, Literal
+
+from pydantic.dataclasses import dataclass
+
+from aegle.domain.errors import OptionError
+from aegle.learning.dense.configuration import ChannelScaling, Configuration
+from aegle.learning.dense.fingerprint import ChannelFacts, Fingerprint
+from aegle.learning.dense.rules import rules
+from aegle.learning.dense.sizing import MOBILE, Size, Wanted, sized
+from aegle.options import option
+
+OBJECT_OUTPUTS = 2
+"""Of a network that parts objects: foreground, and distance to the object's edge."""
+
+Reasons = dict[str, str]
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutlineOptions:
+    """What a person may want to decide when images are outlined."""
+
+    memory_mb: Annotated[
+        float, option("Memory that training and use may take", unit="MB", ge=256)
+    ] = 2000.0
+    minutes: Annotated[
+        float,
+        option("Processor time of one training that the steps are chosen for", unit="min", gt=0),
+    ] = 10.0
+    steps: Annotated[int, option("Updates of a training; 0: by the rules", ge=0)] = 0
+    instances: Annotated[Literal["auto"], option("How touching objects are parted")] = "auto"
+
+
+def configure(
+    found: Fingerprint, *, options: OutlineOptions, task: str, pretrained: bool
+) -> Configuration:
+    """Decide spacing, scaling, patch, network, batch and steps.
+
+    Args:
+        found: What the images are like.
+        options: Memory, time.
+        task: ``segment`` or ``instances``.
+        pretrained: Whether weights of a picture network (ImageNet MobileNetV2) are given.
+
+    Returns:
+        The configuration, with the reason of each decision.
+
+    Raises:
+        InputError: Not even the smallest plan fits the memory; the message says how much it needs.
+        OptionError: The task is another.
+    """
+    if task not in {"segment", "instances"}:
+        raise OptionError(f"Task '{task}' does not outline; choose segment or instances.")
+    reasons: Reasons = {}
+    axes = _axes(found, reasons)
+    network = _network(axes, pretrained, reasons)
+    wanted = Wanted(
+        axes=axes,
+        network=network,
+        channels=len(found.channels),
+        outputs=OBJECT_OUTPUTS if task == "instances" else len(found.classes) + 1,
+        spacing_mm=found.median_spacing_mm,
+        shape=found.median_shape,
+        voxels=float(found.images * prod(found.median_shape)),
+        memory_mb=options.memory_mb,
+        minutes=options.minutes,
+    )
+    wanted = _at_spacing(wanted, found, _spacing(found, axes, reasons))
+    wanted, size = _coarsened(wanted, found, reasons)
+    _explain(size, wanted, found, options, reasons)
+    return Configuration(
+        axes=axes,
+        spacing_mm=wanted.spacing_mm,
+        scaling=_scaling(found, network == MOBILE, reasons),
+        patch=size.patch,
+        batch=size.batch,
+        network=network,
+        settings=size.settings,
+        steps=_steps(size, options, reasons),
+        foreground_share=rules()["foreground_share"].numbers["share"],
+        image_order=_order(wanted, reasons),
+        deep_supervision=size.settings["deep_supervision"],
+        training=dict(rules()["training"].numbers),
+        mirrors=rules()["mirrors"].numbers["mirrors"],
+        memory_mb=round(size.memory_mb, 1),
+        reasons=reasons,
+    )
+
+
+def _axes(found: Fingerprint, reasons: Reasons) -> Literal[2, 3]:
+    slices, least = found.median_shape[0], rules()["axes"].numbers["least_slices"]
+    if found.axes == 2:
+        reasons["axes"] = "The images are pictures."
+        return 2
+    if slices < least:
+        reasons["axes"] = (
+            f"The volumes have {slices} slices (median), fewer than {least}; they are seen slice "
+            "by slice."
+        )
+        return 2
+    reasons["axes"] = f"The images are volumes of {slices} slices (median)."
+    return 3
+
+
+def _network(axes: int, pretrained: bool, reasons: Reasons) -> str:
+    rule = rules()["network"].numbers
+    kind = "volumes" if axes == 3 else "pictures_with_weights" if pretrained else "pictures"
+    name: str = rule[kind]
+    reasons["network"] = f"{name}, the network for {kind.replace('_', ' ')}."
+    return name
+
+
+def _spacing(found: Fingerprint, axes: int, reasons: Reasons) -> Spacing:
+    """Return the spacing before large images are coarsened [mm]."""
+    spacing_mm, limit = found.median_spacing_mm, rules()["spacing"].numbers["anisotropy"]
+    reasons["spacing"] = f"Median of the images, {_mm(spacing_mm)}."
+    worst = spacing_mm.index(max(spacing_mm))
+    others_mm = [value for axis, value in enumerate(spacing_mm) if axis != worst]
+    fewest = min(size for axis, size in enumerate(found.median_shape) if axis != worst)
+    is_coarse = spacing_mm[worst] > limit * max(others_mm)
+    if axes == 2 or not is_coarse or found.median_shape[worst] * limit >= fewest:
+        return spacing_mm
+    finer_mm = max(found.spacing_percentile_10_mm[worst], *others_mm)
+    chosen = list(spacing_mm)
+    chosen[worst] = min(finer_mm, spacing_mm[worst])
+    reasons["spacing"] = (
+        f"Median of the images, {_mm(spacing_mm)}; the axis of {spacing_mm[worst]:.3g} mm is more "
+        f"than {limit:g} times as coarse as the others, so its 10th percentile "
+        f"{chosen[worst]:.3g} mm is taken."
+    )
+    return chosen[0], chosen[1], chosen[2]
+
+
+def _at_spacing(wanted: Wanted, found: Fingerprint, spacing_mm: Spacing) -> Wanted:
+    """Return what is wanted at another spacing."""
+    slices, rows, columns = (
+        max(1, round(size * have / want))
+        for size, have, want in zip(
+            found.median_shape, found.median_spacing_mm, spacing_mm, strict=True
+        )
+    )
+    shape = (slices if wanted.axes == 3 else found.median_shape[0], rows, columns)
+    return replace(
+        wanted, spacing_mm=spacing_mm, shape=shape, voxels=float(found.images * prod(shape))
+    )
+
+
+def _coarsened(wanted: Wanted, found: Fingerprint, reasons: Reasons) -> tuple[Wanted, Size]:
+    """Return what is wanted with voxels as large as the patch needs, and what then fits."""
+    size = sized(wanted)
+    rule = rules()["coarsening"]
+    least = rule.number("least_cover", wanted.axes)
+    cover = _cover(size, wanted)
+    thinnest_mm = min(found.class_thickness_mm.values(), default=0.0)
+    thickest = thinnest_mm / rule.number("least_thickness", wanted.axes)
+    share = f"The patch takes {cover:.0%} of the median image"
+    if cover >= least:
+        reasons["coarsening"] = f"{share}, at least {least:.0%}: no coarser than that."
+        return wanted, size
+    coarser_mm = _grown(wanted, cover / least, thickest)
+    if coarser_mm == wanted.spacing_mm:
+        reasons["coarsening"] = (
+            f"{share}, less than {least:.0%}, but the thinnest class is {thinnest_mm:.3g} mm "
+            "(pixels) thick: no coarser than that."
+        )
+        return wanted, size
+    reasons["coarsening"] = (
+        f"{share}, less than {least:.0%}: {_mm(coarser_mm)} in place of {_mm(wanted.spacing_mm)}; "
+        f"the thinnest class is {thinnest_mm:.3g} mm (pixels) thick."
+    )
+    coarser = _at_spacing(wanted, found, coarser_mm)
+    return coarser, sized(coarser)
+
+
+def _grown(wanted: Wanted, share: float, thickest_mm: float) -> Spacing:
+    """Return voxels so large that an image has only a share of them left, as far as allowed.
+
+    The finest axes grow first: a coarser one waits until they have come near.
+    """
+    first = 3 - wanted.axes
+    spacing_mm = list(wanted.spacing_mm)
+    grown, step = 1.0, 1.02
+    while grown < 1 / share:
+        fine = [n for n in range(first, 3) if spacing_mm[n] <= max(spacing_mm[first:]) / 2]
+        growing = fine or list(range(first, 3))
+        if any(spacing_mm[n] * step > thickest_mm for n in growing):
+            break
+        for axis in growing:
+            spacing_mm[axis] *= step
+        grown *= step ** len(growing)
+    slices, rows, columns = (float(f"{value:.4g}") for value in spacing_mm)
+    return wanted.spacing_mm if grown == 1.0 else (slices, rows, columns)
+
+
+def _cover(size: Size, wanted: Wanted) -> float:
+    axes = wanted.axes
+    return min(1.0, prod(size.patch[-axes:]) / prod(wanted.shape[-axes:]))
+
+
+def _scaling(
+    found: Fingerprint, is_pretrained: bool, reasons: Reasons
+) -> tuple[ChannelScaling, ...]:
+    rule = rules()["scaling"].numbers
+    least = min(channel.least for channel in found.channels)
+    if found.axes == 2:
+        return _scaling_of_pictures(found, is_pretrained, reasons)
+    guessed = not found.modality and least <= rule["air_hu"]
+    if found.modality == "CT" or guessed:
+        seen = f"values down to {least:g}" if guessed else "modality CT"
+        reasons["scaling"] = f"ct: {seen}; clipped to {_ranges(found.channels)}."
+        return tuple(
+            ChannelScaling(
+                scheme="ct",
+                low=channel.low,
+                high=channel.high,
+                mean=channel.mean,
+                deviation=channel.deviation,
+            )
+            for channel in found.channels
+        )
+    is_inside = found.cropped_share < rule["inside_below"]
+    scheme: Literal["z-score", "z-score-inside"] = "z-score-inside" if is_inside else "z-score"
+    reasons["scaling"] = (
+        f"{scheme}: no CT, and what is not zero takes {found.cropped_share:.0%} of the image."
+    )
+    return tuple(ChannelScaling(scheme=scheme) for _ in found.channels)
+
+
+def _scaling_of_pictures(
+    found: Fingerprint, is_pretrained: bool, reasons: Reasons
+) -> tuple[ChannelScaling, ...]:
+    rule = rules()["scaling"].numbers
+    greatest = max(channel.greatest for channel in found.channels)
+    least = min(channel.least for channel in found.channels)
+    spread = max(channel.image_spread for channel in found.channels)
+    if greatest > 255 or least < 0:
+        reasons["scaling"] = f"z-score: values reach from {least:g} to {greatest:g}."
+        return tuple(ChannelScaling(scheme="z-score") for _ in found.channels)
+    if not is_pretrained and spread > rule["most_spread"]:
+        reasons["scaling"] = (
+            f"z-score: the pictures' means deviate by {spread:.2f} of the deviation within one, "
+            f"more than {rule['most_spread']:g}."
+        )
+        return tuple(ChannelScaling(scheme="z-score") for _ in found.channels)
+    white = 255.0 if greatest > 1 else 1.0
+    source = "ImageNet's mean and deviation" if is_pretrained else "those of the training pictures"
+    reasons["scaling"] = f"range: values reach to {greatest:g}; 0 to {white:g}, then by {source}."
+    scales = (
+        _imagenet(len(found.channels))
+        if is_pretrained
+        else [
+            (channel.image_mean / white, channel.image_deviation / white)
+            for channel in found.channels
+        ]
+    )
+    return tuple(
+        ChannelScaling(scheme="range", high=white, mean=mean, deviation=deviation)
+        for mean, deviation in scales
+    )
+
+
+def _imagenet(channels: int) -> list[tuple[float, float]]:
+    """Return mean and deviation of each channel; other than three channels take their mean."""
+    rule = rules()["scaling"].numbers
+    means, deviations = rule["imagenet_mean"], rule["imagenet_deviation"]
+    if channels == len(means):
+        return list(zip(means, deviations, strict=True))
+    return [(sum(means) / len(means), sum(deviations) / len(deviations))] * channels
+
+
+def _order(wanted: Wanted, reasons: Reasons) -> int:
+    limit, (slices_mm, *plane_mm) = rules()["resampling"].numbers["anisotropy"], wanted.spacing_mm
+    if wanted.axes == 3 and slices_mm > limit * max(plane_mm):
+        reasons["resampling"] = (
+            f"Linear between slices: {slices_mm:.3g} mm apart, more than {limit:g} times "
+            f"{max(plane_mm):.3g} mm."
+        )
+        return 1
+    reasons["resampling"] = "Cubic along all axes."
+    return 3
+
+
+def _explain(
+    size: Size, wanted: Wanted, found: Fingerprint, options: OutlineOptions, reasons: Reasons
+) -> None:
+    """Say why patch, widths, batch and memory are what they are."""
+    limits = {1: "allows", 2: "allow"}.get(len(size.limits), "")
+    smaller = f"; {' and '.join(size.limits)} {limits} no more" if size.limits else ""
+    is_smaller = size.patch != size.largest_patch
+    pads = any(a < b for a, b in zip(found.least_shape, size.patch, strict=True))
+    reasons["patch"] = (
+        f"The images ask for {_by(size.largest_patch)} voxels, {_by(size.patch)} are taken"
+        f"{smaller if is_smaller else ''}. The median image has {_by(wanted.shape)}"
+        f"{', and smaller ones are padded' if pads else ''}."
+    )
+    less = f" in place of {size.widest}{smaller}" if size.width < size.widest else ""
+    reasons["widths"] = f"{size.width} filters on the first level{less}."
+    reasons["topology"] = f"{size.levels} levels suit a patch of {_by(size.patch)}."
+    deep = size.settings["deep_supervision"]
+    reasons["deep_supervision"] = f"{deep} coarser outputs; the network has {size.levels} levels."
+    reasons["batch"] = f"{size.batch} patches of {_by(size.patch)} voxels."
+    reasons["memory"] = (
+        f"About {size.memory_mb:.0f} MB of {options.memory_mb:g} MB, the process included."
+    )
+    share = rules()["foreground_share"].numbers["share"]
+    reasons["foreground_share"] = f"{share:.0%} of the patches lie on a label, as the rule says."
+    reasons["training"] = "Short trainings on a processor, as the rule says."
+    reasons["mirrors"] = "As the rule says: the time of use would be a multiple."
+
+
+def _steps(size: Size, options: OutlineOptions, reasons: Reasons) -> int:
+    rule = rules()["steps"].numbers
+    if options.steps:
+        reasons["steps"] = f"{options.steps}, as the option says."
+        return options.steps
+    most: int = rule["most_steps"]
+    steps = max(1, min(most, int(size.patches / size.batch)))
+    few = size.patches < rule["least_patches"]
+    said = f", fewer than the {rule['least_patches']} that are worth it" if few else ""
+    reasons["steps"] = (
+        f"{steps}: in {options.minutes:g} min of one processor about {size.patches:.0f} patches "
+        f"can be learned from{said}, {size.batch} in a step."
+    )
+    return steps
+
+
+def _ranges(channels: tuple[ChannelFacts, ...]) -> str:
+    return " and ".join(f"{one.low:.4g} to {one.high:.4g}" for one in channels)
+
+
+def _mm(values: Spacing) -> str:
+    return " x ".join(f"{value:.3g}" for value in values) + " mm"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

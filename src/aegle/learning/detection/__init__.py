@@ -1,0 +1,1 @@
+"""Finding objects of known classes in pictures, each by its box."""

@@ -1,0 +1,111 @@
+"""Learn to outline: what the images decide, what is trained, and how it is judged."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aegle.learning.assignment import Assignment, TrainingOptions
+from aegle.learning.dense.augmentation import dense_augment
+from aegle.learning.dense.configuration import Configuration
+from aegle.learning.dense.configure import configure
+from aegle.learning.dense.fingerprint import fingerprint
+from aegle.learning.dense.losses import object_loss, outline_loss
+from aegle.learning.dense.patches import PatchSource
+from aegle.learning.dense.prepared import DenseSet, prepare_dense
+from aegle.learning.model import ModelFacts
+from aegle.learning.samples import SampleSet
+from aegle.options import read
+from aegle.workflow.learning.configured import begun, course_of
+from aegle.workflow.learning.materials import Materials
+from aegle.workflow.learning.plan import Part, Plan
+from aegle.workflow.learning.recipe import Recipe
+from aegle.workflow.learning.run_folder import Announce, Step
+
+
+def configured(recipe: Recipe, samples: SampleSet, announce: Announce) -> Configuration:
+    """Return what the images and the memory decide.
+
+    Args:
+        recipe: Says memory and time; a network that it names is taken.
+        samples: Images that may be looked at before training.
+        announce: Told before the images are read.
+
+    Raises:
+        InputError: Images or annotations cannot be used, or nothing fits the memory.
+    """
+    progress = announce(Step(f"read {len(samples.samples)} images and their annotations"), False)
+    modality = recipe.model.modalities[0] if len(recipe.model.modalities) == 1 else ""
+    found = fingerprint(
+        samples,
+        modality=modality,
+        progress=progress,
+        objects=recipe.model.task == "instances",
+    )
+    return configure(
+        found,
+        options=recipe.outline,
+        task=recipe.model.task,
+        pretrained=bool(recipe.transfer.weights),
+    )
+
+
+def estimate_of(configuration: Configuration) -> dict[str, Any]:
+    """Return expected steps and memory as the plan states them."""
+    return {"steps": configuration.steps, "memory_mib": round(configuration.memory_mb / 1.048576)}
+
+
+def prepared(samples: SampleSet, plan: Plan, folder: Path, announce: Announce) -> DenseSet:
+    """Return images and annotations as the network sees them, from the cache where they lie."""
+    progress = announce(Step(f"prepare {len(samples.samples)} images"), False)
+    return prepare_dense(
+        samples,
+        folder,
+        configuration=read(Configuration, plan.configuration),
+        objects=plan.recipe.model.task == "instances",
+        progress=progress,
+    )
+
+
+def assigned(
+    materials: Materials, part: Part, recipe: Recipe
+) -> tuple[Assignment, ModelFacts, TrainingOptions]:
+    """Return what is to be learned, what is known of the model before, and how it is trained."""
+    data = materials.data
+    assert isinstance(data, DenseSet)
+    configuration = data.configuration
+    cases = materials.where(part.training)
+    options, updates = course_of(recipe, configuration, len(cases))
+    network, arrangement = begun(recipe, configuration, options.seed, materials.cache)
+    augment = dense_augment(recipe.deform, configuration)
+    loss = object_loss() if recipe.model.task == "instances" else outline_loss()
+
+    def source(device: torch.device, layout: torch.memory_format, seed: int) -> PatchSource:
+        return PatchSource(data=data, device=device, layout=layout, seed=seed, augment=augment)
+
+    assignment = Assignment(
+        network=network,
+        data=data,
+        training=np.resize(cases, options.batch * updates),
+        validation=materials.where(part.tuning),
+        loss=loss,
+        mean=(),
+        deviation=(),
+        groups=arrangement.groups if arrangement else None,
+        before_epoch=arrangement.before_epoch if arrangement else None,
+        prepare_mode=arrangement.prepare_mode if arrangement else None,
+        source=source,
+        changes=str(recipe.deform),
+    )
+    facts = ModelFacts(
+        name=recipe.model.name,
+        task=recipe.model.task,
+        network=configuration.network,
+        network_settings=configuration.settings,
+        classes=data.classes,
+        channels=len(configuration.scaling),
+        extras={"configuration": asdict(configuration)},
+    )
+    return assignment, facts, options
