@@ -226,14 +226,17 @@ def predict(
     path: str | Path,
     out: str | Path,
     *,
+    now: datetime | str | None = None,
     announce: "LearningAnnounce | None" = None,
 ) -> "Done":
-    """Use a model on images whose class is not known.
+    """Use a model on images of which nothing is known.
 
     Args:
         model: Model file.
-        path: Picture, DICOM file, folder, zip or npz.
+        path: Picture, volume, DICOM file, folder, zip or npz.
         out: Folder for the results.
+        now: Time stamp on DICOM files that are written, or its ISO 8601 text; the present by
+            default.
         announce: Told of each step before it starts.
 
     Raises:
@@ -241,7 +244,8 @@ def predict(
     """
     from aegle.workflow.learning import predicting
 
-    return predicting.run(Path(model), Path(path), Path(out), announce=announce)
+    moment = _moment(now)
+    return predicting.run(Path(model), Path(path), Path(out), now=moment, announce=announce)
 
 
 def summary(results: "CaseResults") -> dict[str, Any]:

@@ -101,5 +101,7 @@ def test_an_outlined_mark_hits_the_lesion_that_it_overlaps_most():
     assert hit_by_overlap(lesions, marked, least=0.28).tolist() == [0]
     assert hit_by_overlap(lesions, marked, least=0.29).tolist() == [-1]
     assert hit_by_overlap(np.zeros_like(lesions), marked).tolist() == [-1]
+    mostly_beside = hit_by_overlap(np.array([[[1, 1, 0, 0, 0]]]), np.array([[[0, 1, 1, 1, 1]]]))
+    assert mostly_beside.tolist() == [0]
     with pytest.raises(InputError, match="0 to 1"):
         hit_by_overlap(lesions, marked, least=1.5)

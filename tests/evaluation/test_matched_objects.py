@@ -56,14 +56,14 @@ def test_two_halves_of_one_object_are_one_pair_and_one_false_object():
 
 
 def test_below_one_half_as_many_pairs_as_possible_are_made():
-    # 8 overlaps both true objects, most of it the first; 9 overlaps the first only.
-    truth, said = row((1, 10), (2, 6)), row((9, 4), (8, 12))
+    # 8 covers most of the first true object and the half of the second; 9 lies in the first.
+    truth, said = row((1, 20), (2, 6)), row((9, 3), (8, 20), (0, 3))
 
-    found = match_objects(truth, said, thresholds=(0.3,))
+    found = match_objects(truth, said, thresholds=(0.1, 0.14))
 
-    assert found.pairs.tolist() == [2]
-    # The larger overlap alone, 8 with 1, would leave 2 and 9 without a partner.
-    assert found.overlap[0] == pytest.approx(4 / 10 + 6 / 12)
+    # The largest overlap alone, 17/23 of 8 with 1, would leave 2 and 9 without a partner.
+    assert found.pairs.tolist() == [2, 1]
+    assert found.overlap.tolist() == pytest.approx([3 / 23 + 3 / 20, 17 / 23])
 
 
 def test_nothing_in_an_image_with_nothing_is_perfect():

@@ -92,7 +92,8 @@ def test_several_masks_of_an_image_are_laid_over_each_other(tmp_path):
 
 def test_a_number_at_the_end_may_belong_to_the_image(tmp_path):
     files = {f"images/a_{i}.png": IMAGE for i in (1, 11)} | {"images/a.png": IMAGE}
-    files |= {"masks/a_1.png": MASK, "masks/a_11.png": OTHER, "masks/a.png": MASK | OTHER}
+    files |= {"masks/a_1_mask.png": MASK, "masks/a_11_mask.png": OTHER}
+    files |= {"masks/a_mask.png": MASK | OTHER}
     fill_all(tmp_path, files)
 
     samples = read(tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 import aegle
@@ -96,11 +97,14 @@ def evaluate(
 
 def predict(
     model: ModelArgument,
-    path: Annotated[Path, typer.Argument(help="Picture, DICOM file, folder, zip or npz.")],
+    path: Annotated[Path, typer.Argument(help="Picture, volume, DICOM file, folder, zip or npz.")],
     out: OutOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Use a model on images: classes, codes or anomaly scores, by what it was trained for.
+    """Use a model on images: classes, codes, anomaly scores, outlines or boxes.
+
+    What comes follows from what the model was trained for. Outlines are written as label images,
+    of DICOM volumes as SEG and RTSTRUCT too.
 
     Example: `aegle predict model.safetensors chest.dcm --out said`
     """
@@ -117,9 +121,9 @@ def _print_done(done: Any, as_json: bool) -> None:
         print_json({**done.numbers, "notices": list(done.notices), "files": files})
         return
     if done.rows:
-        table = Table(*done.rows[0])
+        table = Table(*map(escape, done.rows[0]))
         for row in done.rows:
-            table.add_row(*(str(value) for value in row.values()))
+            table.add_row(*(escape(str(value)) for value in row.values()))
         output.print(table)
     for notice in done.notices:
         output.print(f"Note: {notice}", markup=False)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from aegle.evaluation.bootstrap import Estimate, Measured
 from aegle.evaluation.cross_validation import as_markdown
 from aegle.evaluation.evaluate import Evaluation, limits
+from aegle.evaluation.outline_card import Judged as Located
+from aegle.evaluation.outline_card import outline_card_section
 from aegle.evaluation.page import RESEARCH_USE
 from aegle.evaluation.probes import PROBES
 from aegle.evaluation.scores import SCORES
@@ -95,8 +97,33 @@ def card(facts: CardFacts, evaluation: Evaluation) -> str:
         ("Limits", _list(str(sentence) for sentence in limits(evaluation))),
         ("How to reproduce", _reproduce(facts)),
     )
-    body = "\n".join(f"## {title}\n\n{text.strip()}\n" for title, text in parts)
+    return f"# {_line(facts.name)}\n\n**{RESEARCH_USE}**\n\n{_sections(parts)}"
+
+
+def located_card(facts: CardFacts, evaluation: Located) -> str:
+    """Return the card of a model that outlines or finds boxes.
+
+    Args:
+        facts: What cannot be measured.
+        evaluation: What was measured, on images that the model has not seen.
+    """
+    first = (
+        ("Model details", _details(facts)),
+        ("Intended use", facts.intended_use or RESEARCH),
+        ("Out of scope", _list((*facts.out_of_scope, *NOT_FOR[:2]))),
+        ("Training data", _training(facts.training_data)),
+        ("Evaluation data", facts.evaluation_data or "Not stated."),
+    )
+    last = (
+        ("Ethical considerations", _list((*facts.ethical, *ETHICAL))),
+        ("How to reproduce", _reproduce(facts)),
+    )
+    body = "\n".join((_sections(first), outline_card_section(evaluation), _sections(last)))
     return f"# {_line(facts.name)}\n\n**{RESEARCH_USE}**\n\n{body}"
+
+
+def _sections(parts: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"## {title}\n\n{text.strip()}\n" for title, text in parts)
 
 
 def _details(facts: CardFacts) -> str:

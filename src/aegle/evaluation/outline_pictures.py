@@ -23,6 +23,7 @@ TRUE_COLOUR, SAID_COLOUR, WRONG_COLOUR = "#56b4e9", "#e69f00", "#ff5fd2"
 """Told apart on grey with every colour vision."""
 Sketch = Callable[[], Picture]
 """Draws a picture; holds no more than the slice that it shows."""
+_SHOWN_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 _SIDE_INCH = 3.3
 _LEAST_MARGIN = 12
 """Pixels around what is shown."""
@@ -144,6 +145,41 @@ def draw_boxes(picture: NDArray[np.generic], boxes: Sequence[ShownBox], *, capti
     )
     _legend(figure, keys)
     return picture_of(figure, caption, caption, is_image=True)
+
+
+def draw_predicted(
+    picture: NDArray[np.generic],
+    predicted: Labels,
+    *,
+    classes: Sequence[str],
+    spacing_mm: tuple[float, float, float],
+    caption: str,
+) -> Picture:
+    """Draw what was outlined, on the slice that holds most of it.
+
+    Args:
+        picture: Values, shape (channel, slice, row, column).
+        predicted: Shape (slice, row, column): 0, then classes or numbers of objects.
+        classes: Names of the labels 1, 2, ...; empty for objects.
+        spacing_mm: Of the voxels.
+        caption: What stands below.
+    """
+    place = worst_slice(predicted != 0, predicted != 0)
+    said = predicted[place]
+    kinds = [(name, said == number) for number, name in enumerate(classes, 1)]
+    lines = tuple(
+        Line(
+            name=name,
+            colour=_SHOWN_COLOURS[number % len(_SHOWN_COLOURS)],
+            width=1.4,
+            segments=borders(inside),
+        )
+        for number, (name, inside) in enumerate(kinds or [("object", said)])
+        if inside.any()
+    )
+    whole = np.ones(said.shape, np.bool_)
+    caption = _with_slice(caption, place, len(predicted))
+    return _drawn(picture[:, place], whole, lines, spacing_mm, caption)
 
 
 def borders(labels: Labels) -> NDArray[np.float64]:

@@ -148,7 +148,7 @@ def test_all_offenders_are_counted_and_five_named(outlined_set):
     for name in list(images)[:7]:
         labels[name] = np.full((6, 10, 8), 7, np.int32)
 
-    with pytest.raises(InputError, match="7 of 9 images .* and 2 more") as error:
+    with pytest.raises(InputError, match=r"7 of 9 images .* and 2 more") as error:
         look(outlined_set(images, labels))
 
     assert "label 7" in str(error.value)

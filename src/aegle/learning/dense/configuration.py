@@ -11,10 +11,12 @@ from typing import Any, Literal
 Scheme = Literal["ct", "z-score", "z-score-inside", "range"]
 """How values of a channel are scaled.
 
-    ct              clipped to the foreground's 0.5 and 99.5 percentiles, then by its mean and deviation
+    ct              clipped to the foreground's 0.5 and 99.5 percentiles, then by its mean and
+                    deviation
     z-score         by each image's own mean and deviation
     z-score-inside  the same over the part that is not zero; the rest becomes 0
-    range           pictures: 0 to 255 (or the type's range) becomes 0 to 1, less mean over deviation
+    range           pictures: 0 to 255 (or the type's range) becomes 0 to 1, less mean over
+                    deviation
 """
 
 
@@ -58,6 +60,8 @@ class Configuration:
     """Coarser outputs of the network that are trained too."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Options of training (``TrainingOptions``) that the rules set, such as rate and optimiser."""
+    transfer: Mapping[str, Any] = field(default_factory=dict)
+    """Options of transfer (``TransferOptions``) that the rules set where weights are given."""
     mirrors: bool = False
     """Whether the mean over mirror images is taken when the network is used."""
     memory_mb: float = 0.0

@@ -1,8 +1,8 @@
 """From a fingerprint and a memory budget to a configuration, by the rules in ``rules.toml``."""
 
 from dataclasses import replace
-from math import prod
-from typing import Annotated, Literal
+from math import pi, prod, sqrt
+from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
@@ -84,11 +84,20 @@ def configure(
         foreground_share=rules()["foreground_share"].numbers["share"],
         image_order=_order(wanted, reasons),
         deep_supervision=size.settings["deep_supervision"],
-        training=dict(rules()["training"].numbers),
-        mirrors=rules()["mirrors"].numbers["mirrors"],
+        **_adapted(network),
+        mirrors=rules()["mirrors"].number("mirrors", axes),
         memory_mb=round(size.memory_mb, 1),
         reasons=reasons,
     )
+
+
+def _adapted(network: str) -> dict[str, dict[str, Any]]:
+    """Return options of training, and of transfer where weights are given."""
+    training = dict(rules()["training"].numbers)
+    if network != MOBILE:
+        return {"training": training}
+    given = dict(rules()["transfer"].numbers)
+    return {"training": training | {"rate": given.pop("rate")}, "transfer": given}
 
 
 def _axes(found: Fingerprint, reasons: Reasons) -> Literal[2, 3]:
@@ -122,6 +131,8 @@ def _spacing(found: Fingerprint, axes: int, reasons: Reasons) -> Spacing:
     others_mm = [value for axis, value in enumerate(spacing_mm) if axis != worst]
     fewest = min(size for axis, size in enumerate(found.median_shape) if axis != worst)
     is_coarse = spacing_mm[worst] > limit * max(others_mm)
+    if found.object_area:
+        return _finer(found, spacing_mm, reasons)
     if axes == 2 or not is_coarse or found.median_shape[worst] * limit >= fewest:
         return spacing_mm
     finer_mm = max(found.spacing_percentile_10_mm[worst], *others_mm)
@@ -133,6 +144,19 @@ def _spacing(found: Fingerprint, axes: int, reasons: Reasons) -> Spacing:
         f"{chosen[worst]:.3g} mm is taken."
     )
     return chosen[0], chosen[1], chosen[2]
+
+
+def _finer(found: Fingerprint, spacing_mm: Spacing, reasons: Reasons) -> Spacing:
+    """Return a spacing at which objects are wide enough to be parted [mm]."""
+    rule = rules()["objects"].numbers
+    diameter = sqrt(4 * found.object_area / pi)
+    share = float(f"{min(1.0, max(rule['least_share'], diameter / rule['least_diameter'])):.3g}")
+    reasons["objects"] = (
+        f"Half of the objects are less than {diameter:.3g} pixels wide; with pixels of {share:g} "
+        f"of their size it is {diameter / share:.3g}."
+    )
+    slices, rows, columns = spacing_mm
+    return slices, rows * share, columns * share
 
 
 def _at_spacing(wanted: Wanted, found: Fingerprint, spacing_mm: Spacing) -> Wanted:
@@ -309,7 +333,11 @@ def _explain(
     share = rules()["foreground_share"].numbers["share"]
     reasons["foreground_share"] = f"{share:.0%} of the patches lie on a label, as the rule says."
     reasons["training"] = "Short trainings on a processor, as the rule says."
-    reasons["mirrors"] = "As the rule says: the time of use would be a multiple."
+    reasons["mirrors"] = (
+        "Volumes are seen once when the network is used: mirror images would take 8 times as long."
+        if wanted.axes == 3
+        else "The mean over mirror images of a picture is taken when the network is used."
+    )
 
 
 def _steps(size: Size, options: OutlineOptions, reasons: Reasons) -> int:

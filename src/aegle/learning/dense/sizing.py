@@ -101,8 +101,15 @@ def _lacking(wanted: Wanted, patch: Three, width: int) -> set[str]:
 
 def _least_mb(wanted: Wanted, patch: Three, width: int) -> float:
     """Return what training with the smallest batch needs [MB]."""
-    least = int(rules()["batch"].numbers["least"])
+    least = _least_batch(wanted)
     return memory_mb(_need(wanted, patch, width), patch, wanted.channels, least)
+
+
+def _least_batch(wanted: Wanted) -> int:
+    """Return the smallest batch: a network that normalises over it needs more."""
+    rule, network = rules()["batch"].numbers, rules()["network"].numbers
+    normalises = wanted.network == MOBILE and network["mobile_batch_norm"]
+    return int(rule["least_with_batch_norm"] if normalises else rule["least"])
 
 
 def memory_mb(found: Need, patch: Three, channels: int, batch: int) -> float:
@@ -142,8 +149,8 @@ def _with_batch(
             and batch * _product(patch) <= most_voxels
         )
 
-    larger = [batch for batch in range(rule["least"] + 1, rule["most"] + 1) if suits(batch)]
-    batch = max(larger, default=rule["least"])
+    least = _least_batch(wanted)
+    batch = max((n for n in range(least + 1, rule["most"] + 1) if suits(n)), default=least)
     settings = _settings(wanted, patch, width)
     return Size(
         patch=patch,

@@ -24,6 +24,8 @@ class BoxConfiguration:
     """Updates of a whole training."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Options of training (``TrainingOptions``) that the rules set."""
+    transfer: Mapping[str, Any] = field(default_factory=dict)
+    """Options of transfer (``TransferOptions``) that the rules set where weights are given."""
     memory_mb: float = 0.0
     """What training is expected to need."""
     reasons: Mapping[str, str] = field(default_factory=dict)

@@ -94,8 +94,9 @@ def mobile_unet(
         channels: Channels of the pictures.
         classes: Values that it gives for every pixel, background included.
         widths: Filters of the decoder at full, 1/2, 1/4, 1/8 and 1/16 of the picture's size.
-        batch_norm: Whether the encoder's convolutions are followed by batch normalisation;
-            without it they carry a bias, as weights do into which it was folded.
+        batch_norm: Whether convolutions are followed by batch normalisation; without it those
+            of the encoder carry a bias, as weights do into which it was folded, and those of the
+            decoder are normalised image by image.
         deep_supervision: Coarser outputs that it gives while training.
 
     Raises:
@@ -195,11 +196,11 @@ class MobileUNet(nn.Module):
         _check_outputs(deep_supervision, len(SCALE_ENDS) - 1)
         body = mobilenet_v2(classes=1, channels=channels, batch_norm=batch_norm)
         self.features = body.get_submodule("features")[: SCALE_ENDS[-1] + 1]  # type: ignore[index]
-        self.full = _pair(channels, widths[0])
+        self.full = _pair(channels, widths[0], batch_norm)
         inputs = (*widths[1:], SCALE_FILTERS[-1])
         skips = (widths[0], *SCALE_FILTERS[:-1])
         self.decoder = nn.ModuleList(
-            _Joining(below, skip, width)
+            _Joining(below, skip, width, batch_norm)
             for below, skip, width in zip(inputs, skips, widths, strict=True)
         )
         self.outputs = nn.ModuleList(
@@ -238,10 +239,10 @@ SCALE_FILTERS = (16, 24, 32, 96, 320)
 class _Joining(nn.Module):
     """Doubles the size of coarse features and joins them with finer ones."""
 
-    def __init__(self, below: int, skip: int, width: int) -> None:
+    def __init__(self, below: int, skip: int, width: int, batch_norm: bool) -> None:
         super().__init__()
         self.narrow = nn.Conv2d(below, width, 1)
-        self.pair = _pair(width + skip, width)
+        self.pair = _pair(width + skip, width, batch_norm)
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
         """Return features at the finer scale."""
@@ -283,13 +284,13 @@ def _level(levels: _Levels, number: int, inputs: int) -> nn.Module:
     return nn.Sequential(first, *rest)
 
 
-def _pair(inputs: int, width: int) -> nn.Module:
+def _pair(inputs: int, width: int, batch_norm: bool) -> nn.Module:
     """Return two convolutions, each normalised and rectified."""
     layers: list[nn.Module] = []
     for given in (inputs, width):
         layers += [
             nn.Conv2d(given, width, 3, padding=1, bias=False),
-            nn.InstanceNorm2d(width, affine=True),
+            nn.BatchNorm2d(width) if batch_norm else nn.InstanceNorm2d(width, affine=True),
             nn.LeakyReLU(0.01, inplace=True),
         ]
     return nn.Sequential(*layers)

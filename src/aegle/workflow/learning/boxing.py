@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aegle.learning.assignment import Assignment, TrainingOptions
 from aegle.learning.detection.configuration import BoxConfiguration
@@ -16,7 +17,7 @@ from aegle.learning.detection.source import BoxSource
 from aegle.learning.model import ModelFacts
 from aegle.learning.samples import SampleSet
 from aegle.options import read
-from aegle.workflow.learning.configured import begun, course_of
+from aegle.workflow.learning.configured import RESTORING_IMAGES, begun, course_of
 from aegle.workflow.learning.materials import Materials
 from aegle.workflow.learning.plan import Part, Plan
 from aegle.workflow.learning.recipe import Recipe
@@ -55,13 +56,17 @@ def assigned(
     configuration = data.configuration
     cases = materials.where(part.training)
     options, updates = course_of(recipe, configuration, len(cases))
-    network, arrangement = begun(recipe, configuration, options.seed, materials.cache)
 
     def source(device: torch.device, layout: torch.memory_format, seed: int) -> BoxSource:
         return BoxSource(
             data=data, device=device, layout=layout, seed=seed, augment=recipe.box_augment
         )
 
+    def shown() -> Tensor:
+        plain = source(torch.device("cpu"), torch.contiguous_format, options.seed)
+        return plain.still(cases[:: -(-len(cases) // RESTORING_IMAGES)]).images
+
+    network, arrangement = begun(recipe, configuration, options.seed, materials.cache, shown)
     assignment = Assignment(
         network=network,
         data=data,

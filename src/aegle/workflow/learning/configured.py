@@ -1,11 +1,11 @@
 """What tasks that configure themselves share: how long is trained, and from which weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from aegle.learning.assignment import TrainingOptions
 from aegle.learning.transfer import Arrangement, TransferOptions, arrange, start
@@ -14,6 +14,10 @@ from aegle.workflow.learning.recipe import Recipe
 
 UPDATES_PER_EPOCH = 50
 """Between two checkpoints, at least."""
+
+
+RESTORING_IMAGES = 64
+"""Training images on which the statistics of batch normalisation are measured."""
 
 
 class Decided(Protocol):
@@ -39,6 +43,10 @@ class Decided(Protocol):
     def training(self) -> Mapping[str, Any]:
         """Options of training that the rules set."""
 
+    @property
+    def transfer(self) -> Mapping[str, Any]:
+        """Options of transfer that the rules set, where weights are given."""
+
 
 def course_of(recipe: Recipe, decided: Decided, images: int) -> tuple[TrainingOptions, int]:
     """Return how a network is trained, and the updates of an epoch.
@@ -46,19 +54,34 @@ def course_of(recipe: Recipe, decided: Decided, images: int) -> tuple[TrainingOp
     The rules decide where the recipe does not say otherwise. An epoch has at least
     ``UPDATES_PER_EPOCH`` updates, and as many as it takes to see each image once.
     """
-    usual, given = asdict(TrainingOptions()), asdict(recipe.train)
-    said = {name: value for name, value in given.items() if value != usual[name]}
     updates = max(UPDATES_PER_EPOCH, -(-images // decided.batch))
     ruled = {"batch": decided.batch, "epochs": max(1, round(decided.steps / updates))}
-    return TrainingOptions(**{**usual, **ruled, **decided.training, **said}), updates
+    return _ruled(recipe.train, TrainingOptions(), {**ruled, **decided.training}), updates
 
 
 def begun(
-    recipe: Recipe, decided: Decided, seed: int, cache: Path
+    recipe: Recipe, decided: Decided, seed: int, cache: Path, shown: Callable[[], Tensor]
 ) -> tuple[nn.Module, Arrangement | None]:
-    """Return the network with its first weights, and what of them changes how fast."""
+    """Return the network with its first weights, and what of them changes how fast.
+
+    Args:
+        recipe: Names the weights; how they are adapted where the rules should not decide.
+        decided: The configuration.
+        seed: Of weights that are new.
+        cache: Folder for downloaded weights.
+        shown: Gives training images as the network sees them, to put batch normalisation back.
+    """
     network = network_of(decided.network, decided.settings, seed)
-    start(network, recipe.transfer, cache)
-    if recipe.transfer == TransferOptions():
+    if not recipe.transfer.weights:
         return network, None
-    return network, arrange(network, recipe.transfer)
+    options = _ruled(recipe.transfer, TransferOptions(), decided.transfer)
+    start(network, options, cache)
+    images = shown() if options.batch_norm == "restore" else None
+    return network, arrange(network, options, images)
+
+
+def _ruled(given: Any, usual: Any, ruled: Mapping[str, Any]) -> Any:
+    """Return options as given, at their usual values as the rules say."""
+    plain, default = asdict(given), asdict(usual)
+    said = {name: value for name, value in plain.items() if value != default[name]}
+    return type(usual)(**{**default, **ruled, **said})

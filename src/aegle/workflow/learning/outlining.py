@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aegle.learning.assignment import Assignment, TrainingOptions
 from aegle.learning.dense.augmentation import dense_augment
@@ -18,7 +19,7 @@ from aegle.learning.dense.prepared import DenseSet, prepare_dense
 from aegle.learning.model import ModelFacts
 from aegle.learning.samples import SampleSet
 from aegle.options import read
-from aegle.workflow.learning.configured import begun, course_of
+from aegle.workflow.learning.configured import RESTORING_IMAGES, begun, course_of
 from aegle.workflow.learning.materials import Materials
 from aegle.workflow.learning.plan import Part, Plan
 from aegle.workflow.learning.recipe import Recipe
@@ -78,13 +79,17 @@ def assigned(
     configuration = data.configuration
     cases = materials.where(part.training)
     options, updates = course_of(recipe, configuration, len(cases))
-    network, arrangement = begun(recipe, configuration, options.seed, materials.cache)
     augment = dense_augment(recipe.deform, configuration)
     loss = object_loss() if recipe.model.task == "instances" else outline_loss()
 
     def source(device: torch.device, layout: torch.memory_format, seed: int) -> PatchSource:
         return PatchSource(data=data, device=device, layout=layout, seed=seed, augment=augment)
 
+    def shown() -> Tensor:
+        plain = source(torch.device("cpu"), torch.contiguous_format, options.seed)
+        return plain.still(cases[:: -(-len(cases) // RESTORING_IMAGES)]).images
+
+    network, arrangement = begun(recipe, configuration, options.seed, materials.cache, shown)
     assignment = Assignment(
         network=network,
         data=data,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from aegle.evaluation.drawing import Picture, thumbnail
 from aegle.learning.model import Model, load
 from aegle.learning.prepared import prepare_all
 from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning import box_predicting, outline_predicting
 from aegle.workflow.learning.anomaly import say_odd
 from aegle.workflow.learning.autoencoding import say_codes
 from aegle.workflow.learning.gallery import gallery
 from aegle.workflow.learning.judging import probability_columns
+from aegle.workflow.learning.recipe import DETECTS, OUTLINES
 from aegle.workflow.learning.run_folder import (
     Announce,
     Done,
@@ -45,8 +48,17 @@ class Subject:
     folder: CaseFolder
 
 
-def run(model: Path, path: Path, out: Path, *, announce: Announce | None = None) -> Done:
+def run(
+    model: Path, path: Path, out: Path, *, now: datetime, announce: Announce | None = None
+) -> Done:
     """Use a model on images; what is written depends on its task.
+
+    Args:
+        model: Model file.
+        path: Images.
+        out: Folder for the results.
+        now: Time stamp on DICOM files that are written.
+        announce: Told of each step before it starts.
 
     Raises:
         FileError: The model or an image is damaged.
@@ -55,6 +67,10 @@ def run(model: Path, path: Path, out: Path, *, announce: Announce | None = None)
     """
     told = announce or unannounced
     loaded = load(model)
+    if loaded.facts.task in OUTLINES:
+        return outline_predicting.run(loaded, path, out, now=now, announce=told)
+    if loaded.facts.task in DETECTS:
+        return box_predicting.run(loaded, path, out, announce=told)
     if loaded.facts.task not in PREDICTIONS:
         raise InputError(
             f"{model}: models for '{loaded.facts.task}' cannot be used yet; known: "

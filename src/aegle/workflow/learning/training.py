@@ -131,8 +131,8 @@ def _exported(materials: Materials, fitted: Fitted, done: Done) -> Done:
     model = replace(fitted.model, facts=facts)
     path = save(model, materials.folder.root / MODEL, half=said.half)
     files = {"model": path, **done.files}
-    if done.evaluation:
-        text = card_of(materials.plan, load(path), path, done.evaluation)
+    text = card_of(materials.plan, load(path), path, done)
+    if text:
         files["card"] = write_text(materials.folder, "card.md", text)
     return replace(done, files=files)
 

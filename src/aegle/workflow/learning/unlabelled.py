@@ -117,6 +117,7 @@ def is_spatial(facts: ModelFacts) -> bool:
 
 
 def require_fit(image: Image | Projection, facts: ModelFacts, path: Path) -> None:
+    """Raise InputError if an image is of a modality or body part that a model is not made for."""
     series = image.series
     if facts.modalities and series.modality not in facts.modalities:
         raise InputError(
