@@ -283,6 +283,15 @@ def test_masks_that_count_through_to_ends_of_their_own_number_objects(tmp_path):
     assert drawn(samples).labels.max() == 29
 
 
+def test_many_classes_that_every_mask_shows_are_no_objects(tmp_path):
+    numbered(tmp_path, IMAGE, IMAGE)
+
+    samples = read(tmp_path)
+
+    assert len(samples.classes) == 29
+    assert not drawn(samples).is_objects
+
+
 def test_parts_of_a_mask_of_one_value_are_objects_each(tmp_path):
     numbered(tmp_path, MASK | OTHER)
 

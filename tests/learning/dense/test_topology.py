@@ -28,6 +28,13 @@ def test_thick_slices_of_the_prostate_are_halved_late_and_convolved_flat_at_firs
     assert found.strides[:4] == ((1, 1, 1), (1, 2, 2), (1, 2, 2), (2, 2, 2))
 
 
+def test_kernels_stay_three_where_other_axes_were_halved():
+    found = topology((7, 64, 64), (1.0, 1.0, 1.0))
+
+    assert found.divisors == (1, 16, 16)
+    assert set(found.kernels) == {(3, 3, 3)}
+
+
 def test_small_axes_stay_whole():
     assert topology((7, 64), (1.0, 1.0)).divisors[0] == 1
     assert topology((8, 64), (1.0, 1.0)).divisors[0] == 2

@@ -24,7 +24,7 @@ class ObjectOptions:
     middle: Annotated[
         float,
         option("Distance to the edge, over the object's largest, above which its middle lies"),
-    ] = 0.4
+    ] = 0.3
     smoothing: Annotated[
         float, option("Standard deviation that the distance is smoothed by", unit="voxel", ge=0)
     ] = 1.0

@@ -14,6 +14,7 @@ from aegle.learning.prepared import prepare_all
 from aegle.learning.reading_samples import read_samples
 from aegle.learning.samples import SampleSet
 from aegle.workflow.learning import box_judging, outline_judging
+from aegle.workflow.learning.dicom_cases import samples_at
 from aegle.workflow.learning.fitting import predicted
 from aegle.workflow.learning.plan import Plan, recipe_or_plan
 from aegle.workflow.learning.recipe import CONFIGURED, DETECTS, Recipe
@@ -91,7 +92,7 @@ def _located(request: Request, model: Model, recipe: Recipe, told: Announce) -> 
     recipe = replace(recipe, model=replace(recipe.model, task=model.facts.task))
     classes = model.facts.classes
     options = replace(recipe.data, classes=recipe.data.classes or classes)
-    samples = read_samples(Path(options.path), options=options, annotated=True)
+    samples = samples_at(Path(options.path), options=options, annotated=True)
     if samples.annotate is None:
         raise InputError(
             f"{samples.source}: nothing is drawn on these images; name the masks as data.mask or "

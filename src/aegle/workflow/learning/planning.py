@@ -7,12 +7,12 @@ from pathlib import Path
 
 from aegle.domain.errors import FileError, InputError
 from aegle.learning.preparation import prepare
-from aegle.learning.reading_samples import read_samples
 from aegle.learning.samples import SampleSet
 from aegle.record.identity import digest
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning import boxing, outlining
 from aegle.workflow.learning.building import built, file_digest, settings_of
+from aegle.workflow.learning.dicom_cases import samples_at
 from aegle.workflow.learning.estimate import estimated
 from aegle.workflow.learning.looking import looked
 from aegle.workflow.learning.parts import parts_of, require_part
@@ -39,7 +39,7 @@ class Asked:
 
 def samples_of(recipe: Recipe) -> SampleSet:
     """Return the images that a recipe names; no pixel is read."""
-    return read_samples(
+    return samples_at(
         Path(recipe.data.path),
         options=recipe.data,
         annotated=recipe.model.task in CONFIGURED,
