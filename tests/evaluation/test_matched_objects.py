@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -91,6 +91,7 @@ def test_another_shape_is_refused():
 small = arrays(np.int32, (1, 5, 6), elements=st.integers(0, 3))
 
 
+@settings(deadline=None)
 @given(small, small)
 def test_overlaps_are_those_of_the_definition_and_partners_are_unique(truth, said):
     found = overlaps(truth, said)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegle.domain.errors import GeometryError, InputError
@@ -118,6 +118,7 @@ def test_a_label_that_is_no_class_and_another_shape_are_refused():
         score_outlines(labels(), labels((4, 10, 11)), classes=("a",), ruler=CUBES)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
 def test_dice_follows_from_jaccard_and_is_the_mean_of_precision_and_recall(first, second):
     truth, said = (

@@ -28,3 +28,9 @@ class EvaluationOptions:
     class_minimum: Annotated[
         int, option("Images of each class below which a subgroup is named, not scored", ge=1)
     ] = 5
+    tolerance: Annotated[
+        float,
+        option(
+            "Distance of surfaces that counts as agreement, in mm; in pixels for pictures", gt=0
+        ),
+    ] = 1.0

@@ -69,8 +69,11 @@ def test_hippocampus_gets_the_patch_of_nnunet():
     assert found.spacing_mm == (1.0, 1.0, 1.0)
 
 
-def test_every_rule_gives_a_reason():
-    assert set(chosen(HIPPOCAMPUS).reasons) == set(rules())
+def test_every_rule_that_applies_gives_a_reason():
+    silent = set(rules()) - set(chosen(HIPPOCAMPUS).reasons)
+
+    assert silent <= {"objects", "transfer"}
+    assert set(chosen(HIPPOCAMPUS).reasons) <= set(rules())
 
 
 def test_configuration_is_plain_data():

@@ -144,7 +144,12 @@ def configure_boxes(
         stride=stride,
         batch=batch,
         network="mobile-detector",
-        settings={"channels": channels, "classes": len(found.classes), "stride": stride},
+        settings={
+            "channels": channels,
+            "classes": len(found.classes),
+            "stride": stride,
+            "batch_norm": True,
+        },
         steps=steps,
         training={
             "optimiser": "adamw",
@@ -155,6 +160,7 @@ def configure_boxes(
             "average": 0.998,
             "precision": "bfloat16",
         },
+        transfer={"batch_norm": "restore", "body_rate": 0.5},
         memory_mb=_memory_mb(size, batch),
         reasons={
             "size": f"Pictures have {found.median_side:.0f} pixels (median of the longer side); "

@@ -118,7 +118,15 @@ def report(
     cases = cases_of(samples, judged, inference_of(recipe), progress)
     if recipe.model.task == "instances":
         return _objects(evaluate_objects(cases, options=recipe.evaluate, about=said), folder)
-    found = evaluate_outlines(cases, classes=samples.classes, options=recipe.evaluate, about=said)
+    assert samples.place is not None
+    found = evaluate_outlines(
+        cases,
+        classes=samples.classes,
+        options=recipe.evaluate,
+        about=said,
+        tolerance=recipe.evaluate.tolerance,
+        unit="pixel" if samples.place(judged[0][0]).is_picture else "mm",
+    )
     return _outlines(found, folder)
 
 
