@@ -79,8 +79,8 @@ def export() -> Iterator[Line]:
         what="its voxels unlike those of interpolating every class",
         ours=ours["unlike"],
         unit="voxels",
-        peer="all voxels",
-        theirs=ours["voxels"],
+        peer="compared",
+        theirs=ours["compared"],
     )
     held_gb = CLASSES * ours["voxels"] * 4 / 1e9
     yield Line(

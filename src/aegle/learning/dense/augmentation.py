@@ -215,6 +215,9 @@ def sampled(
         first += start
         nearest += start + (share >= 0.5).int() * steps[axis]
         shares.append(share.ravel())
+    # A window that is a whole image is read-only, which torch does not take.
+    values = np.require(values, requirements=("C", "W"))
+    labels = np.require(labels, requirements=("C", "W"))
     flat = torch.from_numpy(values.reshape(len(values), -1))
     strides = [steps[axis] for axis in axes]
     found = _interpolated(flat, first.ravel(), strides, shares)

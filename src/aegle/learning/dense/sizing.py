@@ -168,7 +168,8 @@ def _with_batch(
 
 def _patches_in_time(found: Need, patch: Three, wanted: Wanted) -> float:
     allowed_s = 60 * wanted.minutes * _steps("time_share")
-    return float(allowed_s / seconds(found, patch, wanted.channels))
+    share = _steps("mobile_share") if wanted.network == MOBILE else 1.0
+    return float(allowed_s / (share * seconds(found, patch, wanted.channels)))
 
 
 def _patches(wanted: Wanted) -> Iterator[Three]:

@@ -203,8 +203,10 @@ class MobileUNet(nn.Module):
             _Joining(below, skip, width, batch_norm)
             for below, skip, width in zip(inputs, skips, widths, strict=True)
         )
+        # Linear layers do what a 1 x 1 convolution does; one of so few filters would keep the
+        # whole network from the order in memory that it is fastest in (see batches.layout_of).
         self.outputs = nn.ModuleList(
-            nn.Conv2d(width, classes, 1) for width in widths[: deep_supervision + 1]
+            _Pointwise(width, classes) for width in widths[: deep_supervision + 1]
         )
         for part in (self.full, self.decoder, self.outputs):
             part.apply(_start)
@@ -234,6 +236,15 @@ SCALE_ENDS = (1, 3, 6, 13, 17)
 """Last parts of MobileNetV2's ``features`` at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
 SCALE_FILTERS = (16, 24, 32, 96, 320)
 """Filters there; table 2 of the paper."""
+
+
+class _Pointwise(nn.Linear):
+    """A linear layer over the channels of every pixel."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features (image, channel, row, column) with other channels."""
+        said: Tensor = super().forward(features.movedim(1, -1))
+        return said.movedim(-1, 1)
 
 
 class _Joining(nn.Module):

@@ -51,10 +51,10 @@ class Decided(Protocol):
 def course_of(recipe: Recipe, decided: Decided, images: int) -> tuple[TrainingOptions, int]:
     """Return how a network is trained, and the updates of an epoch.
 
-    The rules decide where the recipe does not say otherwise. An epoch has at least
-    ``UPDATES_PER_EPOCH`` updates, and as many as it takes to see each image once.
+    The rules decide where the recipe does not say otherwise. An epoch has
+    ``UPDATES_PER_EPOCH`` updates, or as many more as it takes to see each image once.
     """
-    updates = max(UPDATES_PER_EPOCH, -(-images // decided.batch))
+    updates = max(min(UPDATES_PER_EPOCH, decided.steps), -(-images // decided.batch))
     ruled = {"batch": decided.batch, "epochs": max(1, round(decided.steps / updates))}
     return _ruled(recipe.train, TrainingOptions(), {**ruled, **decided.training}), updates
 

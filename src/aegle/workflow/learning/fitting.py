@@ -41,18 +41,10 @@ from aegle.workflow.learning.run_folder import MODEL, Step
 from aegle.workflow.stage import Progress
 
 KEY = "key.json"
-LEARNS_FROM = (
-    "prepare",
-    "normalise",
-    "network",
-    "transfer",
-    "augment",
-    "train",
-    "bank",
-    "deform",
-    "box_augment",
-)
+LEARNS_FROM = ("prepare", "normalise", "network", "transfer", "augment", "train", "bank")
 """Sections of a recipe that a trained model depends on."""
+CONFIGURED_FROM = ("transfer", "deform", "box_augment", "train")
+"""Those of a model that configures itself, beside its configuration."""
 COURSE = "course"
 PROBE_BATCH = 32
 RESTORING_IMAGES = 256
@@ -110,7 +102,8 @@ def predictions_of(
 
 
 def _key(plan: Plan, part: Part, recipe: Recipe) -> str:
-    options = {section: plain(recipe)[section] for section in LEARNS_FROM}
+    sections = CONFIGURED_FROM if plan.configuration else LEARNS_FROM
+    options: dict[str, Any] = {section: plain(recipe)[section] for section in sections}
     if plan.configuration:
         options["configuration"] = dict(plan.configuration)
     return digest(
