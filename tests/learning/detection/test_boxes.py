@@ -64,9 +64,7 @@ def test_the_boxes_that_stay_agree_with_monai(seed):
 
 def test_boxes_of_different_classes_may_lie_on_each_other():
     boxes = np.array([(0, 0, 10, 10)] * 3, np.float32)
-    kept = likeliest(
-        boxes, np.array([0.4, 0.9, 0.8], np.float32), np.array([0, 1, 0]), overlap=0.5
-    )
+    kept = likeliest(boxes, np.array([0.4, 0.9, 0.8], np.float32), np.array([0, 1, 0]), overlap=0.5)
 
     assert kept.tolist() == [1, 2]
 

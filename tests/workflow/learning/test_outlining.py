@@ -91,7 +91,7 @@ def test_the_same_recipe_gives_the_same_bytes(pictures, trained, tmp_path):
     assert again.files["model"].read_bytes() == trained.files["model"].read_bytes()
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """Ends a training in its second epoch."""
 
 
@@ -100,13 +100,13 @@ def stopping(step, reused):
 
     def progress(done, total):
         if step.name.startswith("train") and done > total * 0.9:
-            raise Stop
+            raise StoppedError
 
     return progress
 
 
 def test_a_stopped_training_goes_on_to_the_same_bytes(pictures, trained, tmp_path):
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         api.train(sections(pictures), tmp_path / "run", announce=stopping)
     assert list((tmp_path / "run" / "parts").rglob("checkpoint.safetensors"))
 
