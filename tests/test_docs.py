@@ -34,9 +34,16 @@ def test_page_of_measured_models_holds_the_numbers_that_were_measured():
         assert found["against_baseline"][score]["low"] > 0
 
 
+def test_page_of_outlining_models_holds_the_numbers_that_were_measured():
+    models = tool("make_models")
+    measured = json.loads(models.MEASURED.read_text())
+
+    assert models.LOCATED_PAGE.read_text() == models.located_page(measured)
+
+
 def test_every_recipe_is_trained_by_make_models_or_measured_by_a_tool():
     models = tool("make_models")
-    known = {*models.CROSS_VALIDATED, *models.TRAINED, *models.LABELS}
+    known = {*models.CROSS_VALIDATED, *models.TRAINED, *models.LABELS, *models.LOCATED}
     tools = "".join(p.read_text() for p in (ROOT / "tools").glob("*.py"))
 
     assert {r.stem for r in RECIPES if r.stem not in known and r.stem not in tools} == set()
