@@ -117,12 +117,14 @@ class Sliding:
         depth = self.tiling.depth(self.shares.layers)
         shape = (self.classes, depth, stop_row - first_row, self.tiling.columns.size)
         scores = torch.zeros(shape, dtype=self.shares.kind)
+        sides = (self.tiling.slices.tile, self.tiling.rows.tile, self.tiling.columns.tile)
+        scratch = torch.empty(min(_CLASSES, self.classes), *sides)
         for layer, start, end in zip(layers, starts, ends, strict=True):
             tiles = self.tiling.tiles(layer, first_row, stop_row)
             for few in _evenly(tiles, self.shares.batch):
                 found = self._computed(few)
                 for tile, values in zip(few, found, strict=True):
-                    _blend(scores, values, tile, (start, first_row))
+                    _blend(scores, values, tile, (start, first_row), scratch)
             yield scores[:, : end - start]
             _advance(scores, end - start)
 
@@ -146,8 +148,14 @@ def _evenly(tiles: list[Tile], most: int) -> Iterator[list[Tile]]:
         yield tiles[borders[number] : borders[number + 1]]
 
 
-def _blend(scores: Tensor, values: Tensor, tile: Tile, origin: tuple[int, int]) -> None:
-    """Add a tile's scores by its weights, as far as it lies in the rows that are held."""
+def _blend(
+    scores: Tensor, values: Tensor, tile: Tile, origin: tuple[int, int], scratch: Tensor
+) -> None:
+    """Add a tile's scores by its weights, as far as it lies in the rows that are held.
+
+    A few classes at a time, for which there is scratch memory; new memory would cost more than
+    what is done in it.
+    """
     first_slice, first_row = tile.start[0] - origin[0], tile.start[1] - origin[1]
     begin, end = max(0, first_row), min(scores.shape[2], first_row + values.shape[2])
     part = slice(begin - first_row, end - first_row)
@@ -159,10 +167,11 @@ def _blend(scores: Tensor, values: Tensor, tile: Tile, origin: tuple[int, int]) 
         begin:end,
         tile.start[2] : tile.start[2] + values.shape[3],
     ]
-    # A few classes at a time, since the product takes memory of its own.
-    for few in range(0, len(values), _CLASSES):
-        some = slice(few, few + _CLASSES)
-        target[some].add_(values[some, :, part] * weights)
+    room = scratch[:, :, : end - begin]
+    for few in range(0, len(values), len(room)):
+        some = values[few : few + len(room), :, part]
+        weighted = torch.mul(some, weights, out=room[: len(some)])
+        target[few : few + len(room)].add_(weighted)
 
 
 def _advance(scores: Tensor, slices: int) -> None:
