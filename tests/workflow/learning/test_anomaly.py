@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -68,7 +69,9 @@ def test_use_writes_scores_and_maps(odd, spots, tmp_path):
     for number in (0, 2):
         (pictures / f"{number:02}.png").write_bytes((spots / f"{number:02}.png").read_bytes())
 
-    done = predicting.run(tmp_path / "run" / "model.safetensors", pictures, tmp_path / "out")
+    done = predicting.run(
+        tmp_path / "run" / "model.safetensors", pictures, tmp_path / "out", now=datetime(2026, 1, 2)
+    )
 
     plain, spot = rows(done.files["scores"])
     assert list(plain) == ["name", "score", "limit", "above"]

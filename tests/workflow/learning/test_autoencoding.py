@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -77,7 +78,9 @@ def test_use_writes_codes_map_look_alikes_and_drawings(drawing, spots, tmp_path)
         twin = np.asarray(image).astype(int) + 1
     Image.fromarray(twin.clip(0, 255).astype(np.uint8)).save(pictures / "twin.png")
 
-    done = predicting.run(tmp_path / "run" / "model.safetensors", pictures, tmp_path / "out")
+    done = predicting.run(
+        tmp_path / "run" / "model.safetensors", pictures, tmp_path / "out", now=datetime(2026, 1, 2)
+    )
 
     assert np.load(done.files["codes"]).shape == (7, 4)
     with done.files["neighbours"].open() as file:
