@@ -1,12 +1,9 @@
 """Learn to find objects by their boxes: what the pictures decide, and what is trained."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from aegle.learning.assignment import Assignment, TrainingOptions
 from aegle.learning.detection.configuration import BoxConfiguration
@@ -17,7 +14,7 @@ from aegle.learning.detection.source import BoxSource
 from aegle.learning.model import ModelFacts
 from aegle.learning.samples import SampleSet
 from aegle.options import read
-from aegle.workflow.learning.configured import RESTORING_IMAGES, begun, course_of
+from aegle.workflow.learning.configured import Lesson, lesson_of
 from aegle.workflow.learning.materials import Materials
 from aegle.workflow.learning.plan import Part, Plan
 from aegle.workflow.learning.recipe import Recipe
@@ -53,41 +50,15 @@ def assigned(
     """Return what is to be learned, what is known of the model before, and how it is trained."""
     data = materials.data
     assert isinstance(data, BoxSet)
-    configuration = data.configuration
-    cases = materials.where(part.training)
-    options, updates = course_of(recipe, configuration, len(cases))
+    augment = recipe.box_augment
 
     def source(device: torch.device, layout: torch.memory_format, seed: int) -> BoxSource:
-        return BoxSource(
-            data=data, device=device, layout=layout, seed=seed, augment=recipe.box_augment
-        )
+        return BoxSource(data=data, device=device, layout=layout, seed=seed, augment=augment)
 
-    def shown() -> Tensor:
-        plain = source(torch.device("cpu"), torch.contiguous_format, options.seed)
-        return plain.still(cases[:: -(-len(cases) // RESTORING_IMAGES)]).images
-
-    network, arrangement = begun(recipe, configuration, options.seed, materials.cache, shown)
-    assignment = Assignment(
-        network=network,
-        data=data,
-        training=np.resize(cases, options.batch * updates),
-        validation=materials.where(part.tuning),
-        loss=box_loss(),
-        mean=(),
-        deviation=(),
-        groups=arrangement.groups if arrangement else None,
-        before_epoch=arrangement.before_epoch if arrangement else None,
-        prepare_mode=arrangement.prepare_mode if arrangement else None,
+    lesson = Lesson(
         source=source,
-        changes=str(recipe.box_augment),
+        loss=box_loss(),
+        changes=str(augment),
+        channels=len(data.configuration.mean),
     )
-    facts = ModelFacts(
-        name=recipe.model.name,
-        task="detect",
-        network=configuration.network,
-        network_settings=configuration.settings,
-        classes=data.classes,
-        channels=len(configuration.mean),
-        extras={"configuration": asdict(configuration)},
-    )
-    return assignment, facts, options
+    return lesson_of(materials, part, recipe, data.configuration, lesson)

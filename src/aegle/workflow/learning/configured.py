@@ -1,15 +1,20 @@
 """What tasks that configure themselves share: how long is trained, and from which weights."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from aegle.learning.assignment import TrainingOptions
+from aegle.learning.assignment import Assignment, Loss, SourceMaker, TrainingOptions
+from aegle.learning.model import ModelFacts
 from aegle.learning.transfer import Arrangement, TransferOptions, arrange, start
 from aegle.workflow.learning.building import network_of
+from aegle.workflow.learning.materials import Materials
+from aegle.workflow.learning.plan import Part
 from aegle.workflow.learning.recipe import Recipe
 
 UPDATES_PER_EPOCH = 50
@@ -46,6 +51,57 @@ class Decided(Protocol):
     @property
     def transfer(self) -> Mapping[str, Any]:
         """Options of transfer that the rules set, where weights are given."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lesson:
+    """What one task adds to a training."""
+
+    source: SourceMaker
+    """Cuts batches out of the data."""
+    loss: Loss
+    changes: str
+    """What the source does to images."""
+    channels: int
+    """Channels that the network takes."""
+
+
+def lesson_of(
+    materials: Materials, part: Part, recipe: Recipe, decided: Decided, lesson: Lesson
+) -> tuple[Assignment, ModelFacts, TrainingOptions]:
+    """Return what is to be learned, what is known of the model before, and how it is trained."""
+    cases = materials.where(part.training)
+    options, updates = course_of(recipe, decided, len(cases))
+
+    def shown() -> Tensor:
+        plain = lesson.source(torch.device("cpu"), torch.contiguous_format, options.seed)
+        return plain.still(cases[:: -(-len(cases) // RESTORING_IMAGES)]).images
+
+    network, arrangement = begun(recipe, decided, options.seed, materials.cache, shown)
+    assignment = Assignment(
+        network=network,
+        data=materials.data,
+        training=np.resize(cases, options.batch * updates),
+        validation=materials.where(part.tuning),
+        loss=lesson.loss,
+        mean=(),
+        deviation=(),
+        groups=arrangement.groups if arrangement else None,
+        before_epoch=arrangement.before_epoch if arrangement else None,
+        prepare_mode=arrangement.prepare_mode if arrangement else None,
+        source=lesson.source,
+        changes=lesson.changes,
+    )
+    facts = ModelFacts(
+        name=recipe.model.name,
+        task=recipe.model.task,
+        network=decided.network,
+        network_settings=decided.settings,
+        classes=materials.samples.classes,
+        channels=lesson.channels,
+        extras={"configuration": dict(materials.plan.configuration)},
+    )
+    return assignment, facts, options
 
 
 def course_of(recipe: Recipe, decided: Decided, images: int) -> tuple[TrainingOptions, int]:

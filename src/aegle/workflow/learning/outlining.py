@@ -1,12 +1,9 @@
 """Learn to outline: what the images decide, what is trained, and how it is judged."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from aegle.learning.assignment import Assignment, TrainingOptions
 from aegle.learning.dense.augmentation import dense_augment
@@ -19,7 +16,7 @@ from aegle.learning.dense.prepared import DenseSet, prepare_dense
 from aegle.learning.model import ModelFacts
 from aegle.learning.samples import SampleSet
 from aegle.options import read
-from aegle.workflow.learning.configured import RESTORING_IMAGES, begun, course_of
+from aegle.workflow.learning.configured import Lesson, lesson_of
 from aegle.workflow.learning.materials import Materials
 from aegle.workflow.learning.plan import Part, Plan
 from aegle.workflow.learning.recipe import Recipe
@@ -76,41 +73,15 @@ def assigned(
     """Return what is to be learned, what is known of the model before, and how it is trained."""
     data = materials.data
     assert isinstance(data, DenseSet)
-    configuration = data.configuration
-    cases = materials.where(part.training)
-    options, updates = course_of(recipe, configuration, len(cases))
-    augment = dense_augment(recipe.deform, configuration)
-    loss = object_loss() if recipe.model.task == "instances" else outline_loss()
+    augment = dense_augment(recipe.deform, data.configuration)
 
     def source(device: torch.device, layout: torch.memory_format, seed: int) -> PatchSource:
         return PatchSource(data=data, device=device, layout=layout, seed=seed, augment=augment)
 
-    def shown() -> Tensor:
-        plain = source(torch.device("cpu"), torch.contiguous_format, options.seed)
-        return plain.still(cases[:: -(-len(cases) // RESTORING_IMAGES)]).images
-
-    network, arrangement = begun(recipe, configuration, options.seed, materials.cache, shown)
-    assignment = Assignment(
-        network=network,
-        data=data,
-        training=np.resize(cases, options.batch * updates),
-        validation=materials.where(part.tuning),
-        loss=loss,
-        mean=(),
-        deviation=(),
-        groups=arrangement.groups if arrangement else None,
-        before_epoch=arrangement.before_epoch if arrangement else None,
-        prepare_mode=arrangement.prepare_mode if arrangement else None,
+    lesson = Lesson(
         source=source,
+        loss=object_loss() if recipe.model.task == "instances" else outline_loss(),
         changes=str(recipe.deform),
+        channels=len(data.configuration.scaling),
     )
-    facts = ModelFacts(
-        name=recipe.model.name,
-        task=recipe.model.task,
-        network=configuration.network,
-        network_settings=configuration.settings,
-        classes=data.classes,
-        channels=len(configuration.scaling),
-        extras={"configuration": asdict(configuration)},
-    )
-    return assignment, facts, options
+    return lesson_of(materials, part, recipe, data.configuration, lesson)
