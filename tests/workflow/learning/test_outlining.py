@@ -148,6 +148,11 @@ def test_other_classes_than_the_model_knows_are_refused(pictures, trained, tmp_p
         api.evaluate(trained.files["model"], data, tmp_path / "judged")
 
 
+def test_masks_are_not_taken_for_a_class_of_images(pictures, tmp_path):
+    with pytest.raises(InputError, match=r"Set model\.task to segment"):
+        api.train({"data": {"path": str(pictures)}}, tmp_path / "run")
+
+
 def test_memory_that_no_plan_fits_is_refused_with_what_it_takes(pictures, tmp_path):
     tight = sections(pictures, outline={"memory_mb": 300})
 

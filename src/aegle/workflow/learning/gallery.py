@@ -25,6 +25,6 @@ def gallery(title: str, pictures: Sequence[Picture]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>"
-        f"<h1>{escape(title)}</h1>\n<main>\n{figures}\n</main>\n"
-        f"<p>{escape(aegle.RESEARCH_USE)}</p></body></html>\n"
+        f"<h1>{escape(title)}</h1>\n<p><strong>{escape(aegle.RESEARCH_USE)}</strong></p>\n"
+        f"<main>\n{figures}\n</main></body></html>\n"
     )

@@ -184,7 +184,11 @@ def structures_of(labels: NDArray[Any], model: Model, grid: Grid) -> StructureSe
 
 
 def _drawn(subject: Subject, labels: NDArray[Any], model: Model, row: dict[str, Any]) -> Picture:
-    said = ", ".join(f"{k} {v}" for k, v in row.items() if k not in {"name", "labels"})
+    measured = {k: v for k, v in row.items() if k not in {"name", "labels"}}
+    said = ", ".join(
+        f"{k.partition(' [')[0]} {v} {k.partition('[')[2].rstrip(']')}".strip()
+        for k, v in measured.items()
+    )
     return draw_predicted(
         subject.image.values,
         labels,

@@ -38,12 +38,21 @@ class Asked:
 
 
 def samples_of(recipe: Recipe) -> SampleSet:
-    """Return the images that a recipe names; no pixel is read."""
-    return samples_at(
-        Path(recipe.data.path),
-        options=recipe.data,
-        annotated=recipe.model.task in CONFIGURED,
-    )
+    """Return the images that a recipe names; no pixel of an image is read.
+
+    Raises:
+        InputError: Masks or boxes lie there, but classes of whole images are to be learned.
+    """
+    task = recipe.model.task
+    wanted = None if task == "classify" else task in CONFIGURED
+    samples = samples_at(Path(recipe.data.path), options=recipe.data, annotated=wanted)
+    if task == "classify" and samples.annotate is not None:
+        raise InputError(
+            f"{samples.source}: masks or boxes lie there, but model.task is classify. Set "
+            "model.task to segment, instances or detect; or name the column with the class of "
+            "whole images as data.label."
+        )
+    return samples
 
 
 def planned(
