@@ -17,6 +17,7 @@ from aegle.learning.detection.configure import (
 from aegle.learning.detection.finding import find_boxes
 from aegle.learning.detection.prepared import Fit, squared
 from aegle.learning.model import Model, ModelFacts
+from aegle.learning.networks.detector import Looked
 
 
 def picture(rows, columns, channels=1):
@@ -50,7 +51,12 @@ def model(monkeypatch, output):
     network = catalogue.load("network", "mobile-detector")(
         channels=1, classes=2, stride=8, width=16
     )
-    monkeypatch.setattr(network, "forward", lambda images: output.expand(len(images), -1, -1, -1))
+    looked = Looked(output, (torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 3, 3)))
+    likely = torch.tensor([0.1, 0.9]).log()
+    monkeypatch.setattr(network, "forward", lambda images: looked)
+    monkeypatch.setattr(
+        network, "classify", lambda features, boxes, size: likely.expand(len(boxes), -1)
+    )
     settings = configuration(size=96)
     facts = ModelFacts(
         name="m 1",
@@ -63,17 +69,17 @@ def model(monkeypatch, output):
 
 
 def test_a_peak_becomes_a_box_in_pixels_of_the_picture(monkeypatch):
-    output = torch.full((1, 6, 12, 12), -10.0)
-    output[0, 1, 6, 4] = 3.0
+    output = torch.full((1, 5, 12, 12), -10.0)
+    output[0, 0, 6, 4] = 3.0
     # Middle of place (6, 4) is 52 down, 36 across; 2 strides of 8 pixels to every side.
-    output[0, 2:] = float(np.log(np.expm1(2.0)))
+    output[0, 1:] = float(np.log(np.expm1(2.0)))
 
     found = find_boxes(
         model(monkeypatch, output), picture(48, 96), options=DetectionOptions(least_score=0.5)
     )
 
     assert found.classes.tolist() == [1]
-    assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
+    assert found.scores[0] == pytest.approx(0.9 / (1 + np.exp(-3.0)))
     np.testing.assert_allclose(found.boxes, [(20, 12, 52, 44)], atol=1e-3)
 
 

@@ -153,7 +153,7 @@ def configure_boxes(
         steps=steps,
         training={
             "optimiser": "adamw",
-            "rate": 1e-3,
+            "rate": 1.5e-3,
             "weight_decay": 0.02,
             "warm_up": 0.05,
             "clip": 10.0,

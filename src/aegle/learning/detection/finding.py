@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional
 
 from aegle.domain.errors import InputError
@@ -17,7 +16,7 @@ from aegle.learning.detection.configure import DetectionOptions
 from aegle.learning.detection.losses import boxes_at
 from aegle.learning.detection.prepared import squared
 from aegle.learning.model import Model
-from aegle.learning.networks.detector import MobileDetector
+from aegle.learning.networks.detector import Looked, MobileDetector
 from aegle.options import read
 
 MOST = 200
@@ -72,8 +71,8 @@ def find_boxes(model: Model, image: PlacedImage, *, options: DetectionOptions) -
     pixels, fit = squared(image, configuration)
     pictures = normalise(scaled(pixels[None]), configuration.mean, configuration.deviation)
     with torch.inference_mode():
-        output = network(pictures.contiguous(memory_format=torch.channels_last)).float()[0]
-    found = _peaks(output, network, options.least_score)
+        looked = network(pictures.contiguous(memory_format=torch.channels_last))
+        found = _objects(looked, network, configuration.size, options.least_score)
     kept = likeliest(found.boxes, found.scores, found.classes, overlap=options.overlap)
     rows, columns = image.grid.shape[1:]
     boxes = fit.undo(found.boxes[kept]).clip(0, [columns, rows, columns, rows]).astype(np.float32)
@@ -85,17 +84,26 @@ def find_boxes(model: Model, image: PlacedImage, *, options: DetectionOptions) -
     )
 
 
-def _peaks(output: Tensor, network: MobileDetector, least_score: float) -> FoundObjects:
-    """Return the box of every place that is likelier than its neighbours [pixel]."""
-    scores = torch.sigmoid(output[: network.classes])
-    highest = functional.max_pool2d(scores[None], 3, stride=1, padding=1)[0]
-    is_peak = (scores == highest) & (scores >= least_score)
-    classes, rows, columns = torch.nonzero(is_peak, as_tuple=True)
-    values = scores[classes, rows, columns]
-    order = torch.argsort(values, descending=True, stable=True)[:MOST]
-    boxes = boxes_at(output[network.classes :])[:, rows[order], columns[order]] * network.stride
+def _objects(
+    looked: Looked, network: MobileDetector, size: int, least_score: float
+) -> FoundObjects:
+    """Return a box for every place that is likelier than its neighbours, and class [pixel].
+
+    A box is listed once for each class that is likely enough: its score is the probability of an
+    object times that of the class.
+    """
+    output = looked.places[0].float()
+    likely = torch.sigmoid(output[0])
+    highest = functional.max_pool2d(likely[None], 3, stride=1, padding=1)[0]
+    rows, columns = torch.nonzero((likely == highest) & (likely >= least_score), as_tuple=True)
+    order = torch.argsort(likely[rows, columns], descending=True, stable=True)[:MOST]
+    rows, columns = rows[order], columns[order]
+    boxes = boxes_at(output[1:])[:, rows, columns].T * network.stride
+    classes = network.classify(tuple(f[0] for f in looked.features), boxes, size).softmax(dim=1)
+    scores = likely[rows, columns][:, None] * classes
+    number, kind = torch.nonzero(scores >= least_score, as_tuple=True)
     return FoundObjects(
-        boxes=boxes.T.numpy().astype(np.float32),
-        classes=classes[order].numpy(),
-        scores=values[order].numpy().astype(np.float32),
+        boxes=boxes[number].numpy().astype(np.float32),
+        classes=kind.numpy(),
+        scores=scores[number, kind].numpy().astype(np.float32),
     )

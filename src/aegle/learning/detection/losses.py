@@ -1,8 +1,9 @@
 """What training a detector makes small: a plain mean over pictures, as in ``learning.losses``.
 
-Middles of objects are bumps on a map of each class, learned by a focal loss (Lin 2017; Zhou
-2019); edges are learned around each middle by the generalised overlap of boxes (Rezatofighi
-2019), weighed by the bump (Liu 2020).
+Middles of objects are bumps on a map, learned by a focal loss (Lin 2017; Zhou 2019); edges are
+learned around each middle by the generalised overlap of boxes (Rezatofighi 2019), weighed by the
+bump (Liu 2020). Classes are learned by cross-entropy, of the true boxes and of the same boxes
+moved a little, as found ones are.
 """
 
 import torch
@@ -10,14 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aegle.learning.assignment import Loss
-from aegle.learning.networks.detector import MobileDetector
+from aegle.learning.networks.detector import Looked, MobileDetector
 
 SPREAD = 0.54
 """Reach of a bump as a share of the box, three deviations on either side (Liu 2020)."""
 FOCUS, RELIEF = 2.0, 4.0
 """Exponents of the focal loss: of the error, and of how near a middle is (Zhou 2019)."""
 EDGES = 5.0
-"""Weight of the edges against the classes (Liu 2020)."""
+"""Weight of the edges against the middles (Liu 2020)."""
+CLASSES = 2.0
+"""Weight of the classes against the middles."""
+JITTER = 0.1
+"""Largest move of the edges of a box whose class is learned, in its sides."""
+SMOOTHING = 0.05
+"""Share of a class given to all, in the loss."""
 
 
 def box_loss() -> Loss:
@@ -28,10 +35,32 @@ def box_loss() -> Loss:
 class _BoxLoss:
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         assert isinstance(network, MobileDetector)
-        output: Tensor = network(images).float()
-        targets = [bumps(one, output.shape[2:], network) for one in labels]
-        each = [_one(output[place], *target, network) for place, target in enumerate(targets)]
+        looked: Looked = network(images)
+        places, size = looked.places.float(), images.shape[-1]
+        each = [
+            _places(places[number], *bumps(rows, places.shape[2:], network))
+            + CLASSES * _classes(network, tuple(f[number] for f in looked.features), rows, size)
+            for number, rows in enumerate(labels)
+        ]
         return torch.stack(each).mean()
+
+
+def _classes(
+    network: MobileDetector, features: tuple[Tensor, ...], rows: Tensor, size: int
+) -> Tensor:
+    """Return the cross-entropy of the classes of the boxes of one picture."""
+    found = rows[rows[:, 0] >= 0]
+    if not len(found) or network.classes == 1:
+        return features[0].sum() * 0.0
+    boxes = found[:, 1:]
+    truth = found[:, 0].long()
+    if network.training:
+        sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+        boxes = torch.cat((boxes, boxes + JITTER * sides * (2 * torch.rand_like(boxes) - 1)))
+        truth = truth.repeat(2)
+    with torch.autocast(rows.device.type, enabled=False):
+        logits = network.classify(features, boxes, size)
+    return functional.cross_entropy(logits, truth, label_smoothing=SMOOTHING)
 
 
 def bumps(
@@ -45,12 +74,12 @@ def bumps(
         network: Says classes and stride.
 
     Returns:
-        Bumps of the classes, 1 at the middle of an object, (class, row, column); the box that a
-        place belongs to [stride], (4, row, column); and the weight of the place's edges, (row,
-        column), which sum to 1 for each box.
+        Bumps, 1 at the middle of an object, (row, column); the box that a place belongs to
+        [stride], (4, row, column); and the weight of the place's edges, (row, column), which sum
+        to 1 for each box.
     """
     high, wide = shape
-    heat = torch.zeros((network.classes, high, wide), device=rows.device)
+    heat = torch.zeros((high, wide), device=rows.device)
     boxes = torch.zeros((4, high, wide), device=rows.device)
     weights = torch.zeros((high, wide), device=rows.device)
     found = rows[rows[:, 0] >= 0]
@@ -59,8 +88,7 @@ def bumps(
     for row in found[torch.argsort(sizes, descending=True)]:
         edges = row[1:] / network.stride
         bump = _bump(edges, high, wide)
-        number = int(row[0])
-        heat[number] = torch.maximum(heat[number], bump)
+        heat = torch.maximum(heat, bump)
         inside = bump > 0
         boxes[:, inside] = edges[:, None]
         weights = torch.where(inside, bump / bump.sum(), weights)
@@ -82,23 +110,19 @@ def _bump(edges: Tensor, high: int, wide: int) -> Tensor:
     return torch.where(near | is_middle, steep[:, None] * flat[None], 0.0)
 
 
-def _one(
-    output: Tensor, heat: Tensor, boxes: Tensor, weights: Tensor, network: MobileDetector
-) -> Tensor:
-    """Return the loss of one picture."""
-    logits, edges = output[: network.classes], output[network.classes :]
-    count = (heat == 1).sum().clamp(min=1)
-    probability = torch.sigmoid(logits)
+def _places(output: Tensor, heat: Tensor, boxes: Tensor, weights: Tensor) -> Tensor:
+    """Return the loss of the middles and edges of one picture."""
+    logits, edges = output[0], output[1:]
     is_middle = heat == 1
+    probability = torch.sigmoid(logits)
     hit = functional.logsigmoid(logits) * (1 - probability) ** FOCUS
     missed = functional.logsigmoid(-logits) * probability**FOCUS * (1 - heat) ** RELIEF
-    classes = -torch.where(is_middle, hit, missed).sum() / count
+    middles = -torch.where(is_middle, hit, missed).sum() / is_middle.sum().clamp(min=1)
     where = weights > 0
     if not bool(where.any()):
-        return classes
-    said = boxes_at(edges)[:, where]
-    overlap = _generalised_overlap(said, boxes[:, where])
-    return classes + EDGES * ((1 - overlap) * weights[where]).sum() / weights.sum()
+        return middles
+    overlap = _generalised_overlap(boxes_at(edges)[:, where], boxes[:, where])
+    return middles + EDGES * ((1 - overlap) * weights[where]).sum() / weights.sum()
 
 
 def boxes_at(edges: Tensor) -> Tensor:

@@ -206,7 +206,7 @@ class MobileUNet(nn.Module):
         # Linear layers do what a 1 x 1 convolution does; one of so few filters would keep the
         # whole network from the order in memory that it is fastest in (see batches.layout_of).
         self.outputs = nn.ModuleList(
-            _Pointwise(width, classes) for width in widths[: deep_supervision + 1]
+            Pointwise(width, classes) for width in widths[: deep_supervision + 1]
         )
         for part in (self.full, self.decoder, self.outputs):
             part.apply(_start)
@@ -238,7 +238,7 @@ SCALE_FILTERS = (16, 24, 32, 96, 320)
 """Filters there; table 2 of the paper."""
 
 
-class _Pointwise(nn.Linear):
+class Pointwise(nn.Linear):
     """A linear layer over the channels of every pixel."""
 
     def forward(self, features: Tensor) -> Tensor:
