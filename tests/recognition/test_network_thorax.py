@@ -67,7 +67,7 @@ def _dice(one, other):
 def test_heart_oesophagus_and_cord_are_the_networks_and_lungs_stay(made, truth, classical, oracle):
     oracle(truth)
 
-    found = delineate(made.ct, options=OrganOptions())
+    found = delineate(made.ct, options=OrganOptions(method="network"))
 
     assert _dice(found.organs["heart"].mask, truth == 3) == 1
     assert _dice(found.organs["oesophagus"].mask, truth == 5) == 1
@@ -82,7 +82,7 @@ def test_a_network_that_takes_right_for_left_is_not_believed(made, truth, classi
     swapped = np.choose(truth, [0, 2, 1, 3, 4, 5, 6])
     oracle(swapped)
 
-    found = delineate(made.ct, options=OrganOptions())
+    found = delineate(made.ct, options=OrganOptions(method="network"))
 
     assert found.organs is classical
     assert found.tumours is None
@@ -95,7 +95,7 @@ def test_a_heart_of_a_few_millilitres_is_not_shown(made, truth, oracle):
     shrunk[30, 48, 48] = 3
     oracle(shrunk)
 
-    found = delineate(made.ct, options=OrganOptions())
+    found = delineate(made.ct, options=OrganOptions(method="network"))
 
     assert "heart" not in found.organs
     assert "heart is not shown" in _said(found)
@@ -106,7 +106,7 @@ def test_stray_parts_of_the_heart_are_left_out(made, truth, oracle):
     strewn[0:2, 0:2, 0:2] = 3
     oracle(strewn)
 
-    heart = delineate(made.ct, options=OrganOptions()).organs["heart"]
+    heart = delineate(made.ct, options=OrganOptions(method="network")).organs["heart"]
 
     assert not heart.mask[0, 0, 0]
 
@@ -117,7 +117,7 @@ def test_a_cord_beside_the_canal_leaves_the_canal(made, truth, classical, oracle
     beside[np.roll(truth == 4, 10, axis=2)] = 4
     oracle(beside)
 
-    found = delineate(made.ct, options=OrganOptions())
+    found = delineate(made.ct, options=OrganOptions(method="network"))
 
     assert found.organs["spinal_cord"] is classical["spinal_cord"]
     assert found.is_canal
@@ -128,7 +128,7 @@ def test_the_canal_stands_for_the_cord_where_the_network_sees_none(made, truth, 
     broken[20:30][truth[20:30] == 4] = 0
     oracle(broken)
 
-    cord = delineate(made.ct, options=OrganOptions()).organs["spinal_cord"].mask
+    cord = delineate(made.ct, options=OrganOptions(method="network")).organs["spinal_cord"].mask
 
     np.testing.assert_array_equal(cord[20:30], classical["spinal_cord"].mask[20:30])
     np.testing.assert_array_equal(cord[31:40], truth[31:40] == 4)
@@ -141,7 +141,7 @@ def test_what_the_network_cannot_do_is_said(made, classical, oracle, monkeypatch
     oracle(None)
     monkeypatch.setattr(network_thorax, "_labels", fails)
 
-    found = delineate(made.ct, options=OrganOptions())
+    found = delineate(made.ct, options=OrganOptions(method="network"))
 
     assert found.organs is classical
     assert "not used: There is no memory for it." in _said(found)
@@ -153,7 +153,7 @@ def test_without_the_shipped_model_the_organs_are_classical_and_it_is_said(
     oracle(None)
     monkeypatch.setattr(network_thorax, "model_path", lambda name: None)
 
-    found = delineate(made.ct, options=OrganOptions())
+    found = delineate(made.ct, options=OrganOptions(method="network"))
 
     assert found.organs is classical
     assert "thorax-ct is not installed" in _said(found)
@@ -183,7 +183,7 @@ def test_half_a_chest_is_not_given_to_the_network(made, oracle, monkeypatch):
     oracle(None)
     monkeypatch.setattr(network_thorax, "segment", lambda ct, options: organs)
 
-    said = _said(delineate(low, options=OrganOptions()))
+    said = _said(delineate(low, options=OrganOptions(method="network")))
 
     assert "field of view" in said
 
@@ -193,7 +193,9 @@ def test_voxels_of_8_mm_are_not_given_to_the_network(made, oracle, monkeypatch):
     coarse = Volume(values=made.ct.values, grid=grid, quantity=Quantity.RADIODENSITY)
     oracle(None)
 
-    assert "voxels are too large" in _said(delineate(coarse, options=OrganOptions()))
+    assert "voxels are too large" in _said(
+        delineate(coarse, options=OrganOptions(method="network"))
+    )
 
 
 def _sagittal(ct):

@@ -60,9 +60,9 @@ class OrganOptions(ClassicalOptions):
             "network: heart, oesophagus and spinal cord by a network, the others by radiodensity "
             "and shape; classical: without a network"
         ),
-    ] = "network"
+    ] = "classical"
     model: Annotated[
-        str, option("Model of chest CT: thorax-ct (comes with Aegle), or a model's file")
+        str, option("Model of chest CT, a file; thorax-ct: the one beside this package's models")
     ] = SHIPPED
 
 

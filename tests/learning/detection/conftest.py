@@ -1,11 +1,13 @@
-"""Pictures of one bright rectangle each, and a set of them."""
+"""Pictures of one bright rectangle each, and sets of pictures."""
 
 import numpy as np
 import pytest
 
+from aegle.domain.grid import Grid
+from aegle.learning.annotations import Annotation, PlacedImage
 from aegle.learning.detection.configuration import BoxConfiguration
 from aegle.learning.detection.prepared import BoxSet
-from aegle.learning.samples import Sample
+from aegle.learning.samples import Sample, SampleSet
 
 SIZE = 96
 
@@ -42,3 +44,39 @@ def rectangles():
         box_classes=tuple(np.array([number % 2]) for number in range(4)),
         key="rectangles",
     )
+
+
+@pytest.fixture
+def placed():
+    """Return a function that makes a picture of values (row, column) or (channel, row, column)."""
+
+    def make(values):
+        planes = np.atleast_3d(np.asarray(values, np.float32))
+        planes = planes if np.ndim(values) == 3 else planes.transpose(2, 0, 1)
+        grid = Grid(shape=(1, *planes.shape[1:]), spacing_mm=(1.0, 1.0, 1.0))
+        return PlacedImage(values=planes[:, None], grid=grid, is_picture=True)
+
+    return make
+
+
+@pytest.fixture
+def sample_set(placed):
+    """Return a function that makes a set of pictures, each with its boxes and classes."""
+
+    def make(pictures, boxes, box_classes, classes=("disc", "bar")):
+        names = [f"{number:02}.png" for number in range(len(pictures))]
+        where = {name: number for number, name in enumerate(names)}
+        return SampleSet(
+            classes=classes,
+            samples=tuple(Sample(name=name) for name in names),
+            load=lambda sample: pictures[where[sample.name]],
+            content=lambda sample: np.ascontiguousarray(pictures[where[sample.name]]).tobytes(),
+            source="made",
+            place=lambda sample: placed(pictures[where[sample.name]]),
+            annotate=lambda sample: Annotation(
+                boxes=np.array(boxes[where[sample.name]], np.float32).reshape(-1, 4),
+                box_classes=np.array(box_classes[where[sample.name]], np.int64),
+            ),
+        )
+
+    return make

@@ -122,11 +122,16 @@ class Sliding:
         for layer, start, end in zip(layers, starts, ends, strict=True):
             tiles = self.tiling.tiles(layer, first_row, stop_row)
             for few in _evenly(tiles, self.shares.batch):
-                found = self._computed(few)
-                for tile, values in zip(few, found, strict=True):
-                    _blend(scores, values, tile, (start, first_row), scratch)
+                self._add(few, scores, (start, first_row), scratch)
             yield scores[:, : end - start]
             _advance(scores, end - start)
+
+    def _add(
+        self, tiles: list[Tile], scores: Tensor, origin: tuple[int, int], scratch: Tensor
+    ) -> None:
+        """Add the scores of tiles; they are forgotten before the next ones are computed."""
+        for tile, values in zip(tiles, self._computed(tiles), strict=True):
+            _blend(scores, values, tile, origin, scratch)
 
     def _computed(self, tiles: list[Tile]) -> Tensor:
         """Return the scores of tiles, (tile, class, slice, row, column)."""
@@ -226,12 +231,17 @@ def scores_of(
     sliding = _sliding(engine, padded, need, window)
     result = np.empty((need.classes, *shape), np.float32)
     for first, stop in _strips(shape[1], sliding.shares.rows, shared=0):
-        at = 0
-        for slab in sliding.slabs(first, stop):
-            result[:, at : at + slab.shape[1], first:stop] = slab.numpy()
-            at += slab.shape[1]
+        _copy(sliding, result, (first, stop))
     inside: NDArray[np.float32] = result[:, *padded.inside]
     return inside
+
+
+def _copy(sliding: Sliding, result: NDArray[np.float32], strip: tuple[int, int]) -> None:
+    """Copy the scores of a strip; they are forgotten before the next strip."""
+    at = 0
+    for slab in sliding.slabs(*strip):
+        result[:, at : at + slab.shape[1], slice(*strip)] = slab.numpy()
+        at += slab.shape[1]
 
 
 def labels_of(
@@ -265,19 +275,24 @@ def labels_of(
     padded = _padded(image[:, deep, high, wide], window)
     sliding = _sliding(engine, padded, need, window)
     labels = no_labels(shape, need.classes)
-    slices, rows, columns = padded.inside
     # Neighbouring strips share a row, between which and the next one labels are interpolated.
     for first, stop in _strips(high.stop - high.start, sliding.shares.rows, shared=1):
         part = (deep, slice(high.start + first, high.start + stop), wide)
         export = LabelExport(need.classes, coarse, shape, window=part)
-        at = 0
-        for slab in sliding.slabs(rows.start + first, rows.start + stop):
-            begin, end = max(0, slices.start - at), min(slab.shape[1], slices.stop - at)
-            at += slab.shape[1]
-            if end > begin:
-                export.add(slab[:, begin:end, :, columns])
+        _export(sliding, export, padded.inside, (first, stop))
         labels[export.region] = export.labels
     return labels
+
+
+def _export(sliding: Sliding, export: LabelExport, inside: Window, strip: tuple[int, int]) -> None:
+    """Turn the scores of a strip into labels; they are forgotten before the next strip."""
+    slices, rows, columns = inside
+    at = 0
+    for slab in sliding.slabs(rows.start + strip[0], rows.start + strip[1]):
+        begin, end = max(0, slices.start - at), min(slab.shape[1], slices.stop - at)
+        at += slab.shape[1]
+        if end > begin:
+            export.add(slab[:, begin:end, :, columns])
 
 
 def _strips(rows: int, most: int, *, shared: int) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ STRIDE_PER_OBJECT = 3.0
 FINEST = 8
 SECONDS_PER_MEGAPIXEL = 1.0
 """Processor time of a step per picture and 10^6 pixels, bfloat16, on one core (AMD EPYC Zen 5)."""
-PROCESS_MB, MB_PER_MEGAPIXEL = 700.0, 1450.0
+PROCESS_MB, MB_PER_MEGAPIXEL = 700.0, 1750.0
 """Resident memory of a process that trains, and what each 10^6 pixels of a batch add."""
 LARGEST_BATCH = 8
 LEAST_EPOCHS = 8.0
