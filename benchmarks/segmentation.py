@@ -156,5 +156,5 @@ def _run(command: list[str]) -> str:
         text=True,
     )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
     return done.stdout.splitlines()[-1]

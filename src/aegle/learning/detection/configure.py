@@ -40,7 +40,7 @@ class DetectionOptions:
     ] = 2000.0
     minutes: Annotated[
         float, option("Processor time of one training that steps are chosen for", unit="min", gt=0)
-    ] = 20.0
+    ] = 15.0
     steps: Annotated[int, option("Updates of a training; 0: by the rules", ge=0)] = 0
     least_score: Annotated[float, option("Boxes of a lower score are not reported", ge=0, le=1)] = (
         0.05
