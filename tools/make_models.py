@@ -53,8 +53,7 @@ LOCATED = {
     "nuclei": (("f1", "F1 at an IoU of 0.5", 0.85),),
     "instruments": (("ap_50", "AP at an IoU of 0.5, mean of 18 classes", 0.75),),
     "thorax-ct": (
-        ("lung_right dice", "Dice of the right lung, unseen made patients", 0.98),
-        ("lung_left dice", "Dice of the left lung", 0.98),
+        ("lungs dice", "Dice of the lungs, unseen made patients", 0.98),
         ("heart dice", "Dice of the heart", 0.80),
         ("spinal_cord dice", "Dice of the cord", 0.80),
         ("oesophagus dice", "Dice of the oesophagus", 0.80),

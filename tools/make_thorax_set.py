@@ -23,8 +23,12 @@ from aegle.domain.grid import Grid
 from aegle.phantoms.made import MadeVisit
 from aegle.phantoms.thorax import VISITS, ThoraxOptions, make_visit
 
-CLASSES = ("lung_right", "lung_left", "heart", "spinal_cord", "oesophagus", "tumour")
-"""Class k has the number k + 1; what comes later lies on what comes before."""
+CLASSES = ("lungs", "heart", "spinal_cord", "oesophagus", "tumour")
+"""Class k has the number k + 1; what comes later lies on what comes before.
+
+Both lungs are one class: right and left look alike within a patch, and shape tells them apart.
+"""
+LUNGS = ("lung_right", "lung_left")
 UNSEEN = 1000
 """Seeds from here on judge."""
 USUAL = (100, 128, 128)
@@ -87,7 +91,9 @@ def options_of(seed: int) -> tuple[int, ThoraxOptions]:
 def labels_of(made: MadeVisit) -> NDArray[np.uint8]:
     """Return the number of the class of each voxel; all lesions of the lungs are tumour."""
     labels = np.zeros(made.ct.grid.shape, np.uint8)
-    for number, name in enumerate(CLASSES[:-1], start=1):
+    for name in LUNGS:
+        labels[made.structures[name].mask] = 1
+    for number, name in enumerate(CLASSES[1:-1], start=2):
         labels[made.structures[name].mask] = number
     for lesion in made.lesions:
         if lesion.kind is not LesionKind.LYMPH_NODE:

@@ -75,7 +75,7 @@ def test_lesions_of_a_patient_keep_apart(lung_lesions):
             for other in lesions[number + 1 :]:
                 apart_mm = np.linalg.norm(np.subtract(one.centre_mm, other.centre_mm))
                 radii_mm = [np.cbrt(np.prod(c.diameters_mm[0])) / 2 for c in (one, other)]
-                assert apart_mm > 0.8 * sum(radii_mm)
+                assert apart_mm > 0.85 * sum(radii_mm) + 6
 
 
 def test_a_lesion_keeps_its_volume_wherever_it_is_painted(varied):

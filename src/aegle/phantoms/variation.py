@@ -20,7 +20,8 @@ from aegle.phantoms.torso import lung_map
 
 DIAMETERS_MM = (8.0, 65.0)
 """Equivalent diameters of lesions in the lungs at the first visit."""
-_MOST_LESIONS = 3
+_LESIONS = (2, 6)
+"""Fewest and most lesions that are drawn; those without room are left out."""
 _TOUCHING = 0.6
 """Share of the lesions that touch chest wall or mediastinum."""
 _WAVES = 6
@@ -85,14 +86,14 @@ def draw_visit(seed: int, visit: int, base: Motion, build: Build) -> Examined:
 
 
 def draw_courses(seed: int, build: Build) -> tuple[LesionCourse, ...]:
-    """Return the lesions of the patient of a seed: one to three in the lungs, perhaps a node.
+    """Return the lesions of the patient of a seed: a few in the lungs, perhaps a node.
 
     The first is the ``tumour``. Of those that touch chest wall or mediastinum up to about a
     quarter lies outside of the lung.
     """
     rng = np.random.default_rng([seed, _COURSES])
     chosen: list[LesionCourse] = []
-    for number in range(int(rng.integers(1, _MOST_LESIONS + 1))):
+    for number in range(int(rng.integers(_LESIONS[0], _LESIONS[1] + 1))):
         course = _lesion(seed, number, rng, chosen, build)
         chosen += [course] if course is not None else []
     return (*chosen, _NODE) if rng.random() < 0.5 else tuple(chosen)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from aegle.domain.errors import AegleError, OptionError
+from aegle.domain.errors import AegleError, InputError, OptionError
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
@@ -36,13 +36,15 @@ LEAST_HEIGHT_MM = 120.0
 """Less of the lungs than this is no CT of the chest."""
 LARGEST_VOXEL_MM = 6.0
 LEAST_AGREEMENT = 0.80
-"""Dice coefficient of each lung with the classical one, below which nothing is believed."""
+"""Dice coefficient of the lungs with the classical ones, below which nothing is believed."""
 LEAST_IN_CANAL = 0.7
 """Share of the cord that lies in the spinal canal, below which the canal stands for the cord."""
 VOLUMES_ML = {"heart": (150.0, 2500.0), "oesophagus": (8.0, 150.0), "spinal_cord": (4.0, 100.0)}
 """Volumes from here to there are plausible in adults, whole or mostly in view."""
 LUNG_NAMES = ("lung_right", "lung_left")
-TUMOUR = "tumour"
+LUNGS, TUMOUR = "lungs", "tumour"
+CLASSES = (LUNGS, *VOLUMES_ML, TUMOUR)
+"""What a model of the chest has to tell, in any order."""
 
 NOT_USED = "The network for chest CT was not used: {why}."
 NOT_OUTLINED = (
@@ -159,6 +161,12 @@ def _labels(
     ct: Volume, classical: StructureSet, model: "Model"
 ) -> tuple[NDArray[np.integer], tuple[str, ...]]:
     """Return the class of each voxel of the CT, 0 for none, and the names of the classes."""
+    lacking = [name for name in CLASSES if name not in model.facts.classes]
+    if lacking:
+        raise InputError(
+            f"the model '{model.facts.name}' does not tell {', '.join(lacking)}; give one of the "
+            "chest as organs.model"
+        )
     from aegle.learning.annotations import PlacedImage
     from aegle.learning.dense.inference import InferenceOptions, outline
 
@@ -193,7 +201,7 @@ def _checked(
 ) -> Delineated:
     """Return the classical structures with what of the network's is plausible."""
     numbers = {name: number for number, name in enumerate(names, start=1)}
-    agreement = min(_agreement(labels, numbers, classical[name]) for name in LUNG_NAMES)
+    agreement = _agreement(labels, numbers, classical)
     if agreement < LEAST_AGREEMENT:
         why = Text(
             "its lungs agree with those told by radiodensity to {dice:.2f} only (Dice)",
@@ -220,13 +228,15 @@ def _checked(
     )
 
 
-def _agreement(labels: NDArray[np.integer], numbers: dict[str, int], lung: Structure) -> float:
-    """Return the Dice coefficient of a lung with the network's; tumour counts as lung."""
-    seen = labels == numbers[lung.name]
-    tumour = labels[lung.window] == numbers[TUMOUR]
-    both = np.count_nonzero((seen[lung.window] | tumour) & lung.box)
-    total = np.count_nonzero(seen) + np.count_nonzero(tumour & lung.box)
-    return float(2 * both / max(int(total) + int(np.count_nonzero(lung.box)), 1))
+def _agreement(
+    labels: NDArray[np.integer], numbers: dict[str, int], classical: StructureSet
+) -> float:
+    """Return the Dice coefficient of the lungs with the network's; tumour in them counts too."""
+    seen = labels == numbers[LUNGS]
+    lungs = classical["lung_right"].mask | classical["lung_left"].mask
+    seen |= lungs & (labels == numbers[TUMOUR])
+    total = int(np.count_nonzero(seen)) + int(np.count_nonzero(lungs))
+    return 2 * int(np.count_nonzero(seen & lungs)) / max(total, 1)
 
 
 def _with_canal(found: list[Structure], classical: StructureSet) -> list[Structure]:
