@@ -23,7 +23,7 @@ SIDE, TILE, STEP = 256, 96, 0.75
 BATCHES = (1, 2, 4, 8)
 """Tiles per step of MONAI; its default is 1."""
 MANY_CLASSES = 118
-TRAINED_S, TRAIN_PATCH = 60.0, 64
+TRAINED_S = 60.0
 
 
 def cubic(folder: Path) -> Result:
@@ -120,16 +120,19 @@ def learn(folder: Path) -> Result:
     rate = 3e-3
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
     start = time.process_time()
+    step = 0
     while (spent := (time.process_time() - start) / TRAINED_S) < 1:
         optimiser.param_groups[0]["lr"] = rate * (1 - spent)
-        middles = [part[generator.integers(len(part))] for part in inside[1:]]
-        firsts = [np.clip(m - TRAIN_PATCH // 2, 0, SIDE - TRAIN_PATCH) for m in middles]
-        windows = [tuple(slice(a, a + TRAIN_PATCH) for a in first) for first in firsts]
-        images = torch.from_numpy(np.stack([values[None, *window] for window in windows]))
-        truth = torch.from_numpy(np.stack([labels[window] for window in windows])).long()
+        # Lungs, heart and anywhere in turn; patches are as large as the tiles, since the network
+        # normalises by what it sees.
+        step += 1
+        among = inside[step % 3] if step % 3 else generator.integers(0, SIDE, (1, 3))
+        first = np.clip(among[generator.integers(len(among))] - TILE // 2, 0, SIDE - TILE)
+        window = tuple(slice(a, a + TILE) for a in first)
         with torch.autocast("cpu", torch.bfloat16):
-            scores = network(images)
+            scores = network(torch.from_numpy(values[None, None, *window]))
         optimiser.zero_grad()
+        truth = torch.from_numpy(labels[None, *window]).long()
         functional.cross_entropy(scores.float(), truth).backward()
         optimiser.step()
     torch.save(network.state_dict(), folder / "weights.pt")

@@ -50,7 +50,8 @@ def test_refuses_sheared_axes():
 
 
 @given(
-    offset_mm=st.floats(-3, 3),
+    # At the limit itself the rounding of the corners decides.
+    offset_mm=st.floats(-3, 3).filter(lambda value: abs(abs(value) - 0.01) > 1e-9),
     axis=st.integers(0, 2),
 )
 def test_grids_are_the_same_only_where_every_voxel_lies_at_the_same_place(offset_mm, axis):
