@@ -15,6 +15,7 @@ from aegle.learning.dense.configuration import Configuration
 from aegle.learning.dense.configure import OutlineOptions, configure
 from aegle.learning.dense.fingerprint import ChannelFacts, Fingerprint
 from aegle.learning.dense.rules import rules
+from aegle.learning.dense.scaling import scaled
 from aegle.options import read
 
 GREY = ChannelFacts(
@@ -72,7 +73,7 @@ def test_hippocampus_gets_the_patch_of_nnunet():
 def test_every_rule_that_applies_gives_a_reason():
     silent = set(rules()) - set(chosen(HIPPOCAMPUS).reasons)
 
-    assert silent <= {"objects", "transfer"}
+    assert silent <= {"objects", "transfer", "windows"}
     assert set(chosen(HIPPOCAMPUS).reasons) <= set(rules())
 
 
@@ -171,6 +172,31 @@ def test_ct_is_clipped_by_the_labelled_voxels():
 )
 def test_scheme_of_volumes(others, scheme):
     assert chosen(facts((40, 60, 60), **others)).scaling[0].scheme == scheme
+
+
+@pytest.mark.parametrize(
+    ("low_hu", "high_hu", "windows"), [(-1000.0, 200.0, 2), (-600.0, 200.0, 1), (-160.0, 240.0, 1)]
+)
+def test_ct_that_spans_air_and_tissue_is_seen_through_a_window_of_soft_tissue_too(
+    low_hu, high_hu, windows
+):
+    channel = replace(GREY, low=low_hu, high=high_hu, least=-1024.0)
+    found = chosen(facts((60, 128, 128), modality="CT", channel=channel))
+
+    assert len(found.scaling) == found.settings["channels"] == windows
+    assert (found.scaling[0].low, found.scaling[0].high) == (low_hu, high_hu)
+    if windows == 2:
+        # The usual window of soft tissue: level 40, width 400 HU.
+        assert (found.scaling[1].low, found.scaling[1].high) == (-160.0, 240.0)
+        values = np.full((1, 1, 1, 1), 120.0, np.float32)
+        assert scaled(values, found.scaling)[1, 0, 0, 0] == pytest.approx(1.0)
+
+
+def test_filters_levels_and_share_on_labels_may_be_given():
+    found = chosen(facts((100, 128, 128)), filters=16, levels=3, label_share=0.7)
+
+    assert found.settings["widths"] == [16, 32, 64]
+    assert found.foreground_share == 0.7
 
 
 def test_pictures_are_scaled_by_the_training_pictures():

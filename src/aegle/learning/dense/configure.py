@@ -32,6 +32,13 @@ class OutlineOptions:
         option("Processor time of one training that the steps are chosen for", unit="min", gt=0),
     ] = 10.0
     steps: Annotated[int, option("Updates of a training; 0: by the rules", ge=0)] = 0
+    filters: Annotated[
+        int, option("Filters of a U-Net's first level; 0: by the rules", ge=0, le=64)
+    ] = 0
+    levels: Annotated[int, option("Levels of a U-Net at most; 0: by the rules", ge=0, le=8)] = 0
+    label_share: Annotated[
+        float, option("Share of patches placed on a label; 0: by the rules", ge=0, le=1)
+    ] = 0.0
     instances: Annotated[Literal["auto"], option("How touching objects are parted")] = "auto"
 
 
@@ -58,16 +65,19 @@ def configure(
     reasons: Reasons = {}
     axes = _axes(found, reasons)
     network = _network(axes, pretrained, reasons)
+    scaling = _scaling(found, network == MOBILE, reasons)
     wanted = Wanted(
         axes=axes,
         network=network,
-        channels=len(found.channels),
+        channels=len(scaling),
         outputs=OBJECT_OUTPUTS if task == "instances" else len(found.classes) + 1,
         spacing_mm=found.median_spacing_mm,
         shape=found.median_shape,
         voxels=float(found.images * prod(found.median_shape)),
         memory_mb=options.memory_mb,
         minutes=options.minutes,
+        filters=options.filters,
+        levels=options.levels,
     )
     wanted = _at_spacing(wanted, found, _spacing(found, axes, reasons))
     wanted, size = _coarsened(wanted, found, reasons)
@@ -75,13 +85,13 @@ def configure(
     return Configuration(
         axes=axes,
         spacing_mm=wanted.spacing_mm,
-        scaling=_scaling(found, network == MOBILE, reasons),
+        scaling=scaling,
         patch=size.patch,
         batch=size.batch,
         network=network,
         settings=size.settings,
         steps=_steps(size, options, reasons),
-        foreground_share=rules()["foreground_share"].numbers["share"],
+        foreground_share=_label_share(options),
         image_order=_order(wanted, reasons),
         deep_supervision=size.settings["deep_supervision"],
         **_adapted(network),
@@ -236,7 +246,7 @@ def _scaling(
     if found.modality == "CT" or guessed:
         seen = f"values down to {least:g}" if guessed else "modality CT"
         reasons["scaling"] = f"ct: {seen}; clipped to {_ranges(found.channels)}."
-        return tuple(
+        scaling = tuple(
             ChannelScaling(
                 scheme="ct",
                 low=channel.low,
@@ -246,12 +256,34 @@ def _scaling(
             )
             for channel in found.channels
         )
+        return scaling + _soft_tissue(scaling, reasons)
     is_inside = found.cropped_share < rule["inside_below"]
     scheme: Literal["z-score", "z-score-inside"] = "z-score-inside" if is_inside else "z-score"
     reasons["scaling"] = (
         f"{scheme}: no CT, and what is not zero takes {found.cropped_share:.0%} of the image."
     )
     return tuple(ChannelScaling(scheme=scheme) for _ in found.channels)
+
+
+def _soft_tissue(
+    scaling: tuple[ChannelScaling, ...], reasons: Reasons
+) -> tuple[ChannelScaling, ...]:
+    """Return the second window of CT that has one channel and a wide range; else nothing."""
+    rule = rules()["windows"].numbers
+    span_hu = scaling[0].high - scaling[0].low
+    if len(scaling) > 1 or span_hu <= rule["least_span_hu"]:
+        return ()
+    centre_hu, half_hu = rule["centre_hu"], rule["half_width_hu"]
+    low_hu, high_hu = centre_hu - half_hu, centre_hu + half_hu
+    reasons["windows"] = (
+        f"Values span {span_hu:.4g} HU, more than {rule['least_span_hu']:g}: seen from "
+        f"{low_hu:g} to {high_hu:g} HU too."
+    )
+    deviation_hu = rule["deviation_hu"]
+    soft = ChannelScaling(
+        scheme="ct", low=low_hu, high=high_hu, mean=centre_hu, deviation=deviation_hu
+    )
+    return (soft,)
 
 
 def _scaling_of_pictures(
@@ -330,8 +362,10 @@ def _explain(
     reasons["memory"] = (
         f"About {size.memory_mb:.0f} MB of {options.memory_mb:g} MB, the process included."
     )
-    share = rules()["foreground_share"].numbers["share"]
-    reasons["foreground_share"] = f"{share:.0%} of the patches lie on a label, as the rule says."
+    who = "option" if options.label_share else "rule"
+    reasons["foreground_share"] = (
+        f"{_label_share(options):.0%} of the patches lie on a label, as the {who} says."
+    )
     reasons["training"] = "Short trainings on a processor, as the rule says."
     reasons["mirrors"] = (
         "Volumes are seen once when the network is used: mirror images would take 8 times as long."
@@ -354,6 +388,11 @@ def _steps(size: Size, options: OutlineOptions, reasons: Reasons) -> int:
         f"can be learned from{said}, {size.batch} in a step."
     )
     return steps
+
+
+def _label_share(options: OutlineOptions) -> float:
+    ruled: float = rules()["foreground_share"].numbers["share"]
+    return options.label_share or ruled
 
 
 def _ranges(channels: tuple[ChannelFacts, ...]) -> str:

@@ -37,6 +37,10 @@ class Wanted:
     """Of all images at that spacing."""
     memory_mb: float
     minutes: float
+    filters: int = 0
+    """Of the first level; 0: what fits."""
+    levels: int = 0
+    """At most; 0: by the rules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,7 @@ def sized(wanted: Wanted) -> Size:
     """
     limits: set[str] = set()
     patches = list(_patches(wanted))
-    *wider, narrowest = _widths(wanted.network)
+    *wider, narrowest = _widths(wanted)
     for patch in patches:
         lacking = _lacking(wanted, patch, narrowest)
         is_bearable = lacking == {"time"} and _may_not_shrink(patch, wanted)
@@ -161,7 +165,7 @@ def _with_batch(
         patches=patches,
         memory_mb=memory_mb(found, patch, wanted.channels, batch),
         largest_patch=largest,
-        widest=_widths(wanted.network)[0],
+        widest=_widths(wanted)[0],
         limits=limits,
     )
 
@@ -236,7 +240,7 @@ def _divisors(patch: Three, wanted: Wanted) -> tuple[int, ...]:
 
 def _topology(patch: Three, wanted: Wanted) -> Topology:
     axes = wanted.axes
-    return topology(patch[-axes:], wanted.spacing_mm[-axes:])
+    return topology(patch[-axes:], wanted.spacing_mm[-axes:], most_levels=wanted.levels)
 
 
 def _settings(wanted: Wanted, patch: Three, width: int) -> dict[str, Any]:
@@ -285,10 +289,12 @@ def _counted(network: str, settings: _Frozen, shape: tuple[int, ...]) -> Need:
     return need(network, settings, shape)
 
 
-def _widths(network: str) -> list[int]:
+def _widths(wanted: Wanted) -> list[int]:
     """Return the filters of the first level that are tried in turn."""
-    if network == MOBILE:
+    if wanted.network == MOBILE:
         return [rules()["network"].numbers["mobile_widths"][0]]
+    if wanted.filters:
+        return [wanted.filters]
     return list(rules()["widths"].numbers["first_level"])
 
 

@@ -24,19 +24,23 @@ class Topology:
         return tuple(sizes)
 
 
-def topology(patch: Sequence[int], spacing_mm: Sequence[float]) -> Topology:
+def topology(
+    patch: Sequence[int], spacing_mm: Sequence[float], *, most_levels: int = 0
+) -> Topology:
     """Return the levels that suit a patch.
 
     Args:
         patch: Voxels per axis of the network, two or three.
         spacing_mm: Their distance.
+        most_levels: At most so many; 0: as many as the rule allows.
     """
     rule, axes = rules()["topology"], len(patch)
     least, anisotropy = rule.numbers["least_size"], rule.numbers["anisotropy"]
     sizes, spacings = [float(size) for size in patch], list(spacing_mm)
     strides = [(1,) * axes]
     kernels = [_kernel(spacings, anisotropy, [1] * axes)]
-    while len(strides) < rule.number("most_levels", axes):
+    most_levels = most_levels or rule.number("most_levels", axes)
+    while len(strides) < most_levels:
         large = [size >= POOLED * least for size in sizes]
         finest = min(
             (s for s, is_large in zip(spacings, large, strict=True) if is_large), default=0
