@@ -38,8 +38,13 @@ class TileNeed:
         return self.values * (2 if precision == "bfloat16" else 4) / 1e6
 
 
+_NEEDS: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], TileNeed]]
+_NEEDS = weakref.WeakKeyDictionary()
+"""What networks in use take by the shape of the tile: finding it takes longer than a picture."""
+
+
 def tile_need(network: nn.Module, shape: tuple[int, ...]) -> TileNeed:
-    """Return what a network takes for one tile, found without computing anything.
+    """Return what a network takes for one tile, found once without computing anything.
 
     Args:
         network: In evaluation mode.
@@ -48,6 +53,13 @@ def tile_need(network: nn.Module, shape: tuple[int, ...]) -> TileNeed:
     Raises:
         InputError: The network does not take such a tile.
     """
+    known = _NEEDS.setdefault(network, {})
+    if shape not in known:
+        known[shape] = _tile_need(network, shape)
+    return known[shape]
+
+
+def _tile_need(network: nn.Module, shape: tuple[int, ...]) -> TileNeed:
     state = [*network.named_parameters(), *network.named_buffers()]
     weights = {name: torch.empty_like(value, device="meta") for name, value in state}
     tile = torch.empty((1, *shape), device="meta")
