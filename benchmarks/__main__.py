@@ -4,7 +4,7 @@ import platform
 from datetime import date
 from pathlib import Path
 
-from benchmarks import journey, reading, training
+from benchmarks import journey, reading, segmentation, training
 from benchmarks.line import Line
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -15,7 +15,16 @@ after a warm-up; the better of the repetitions counts for both. Below 1 we need 
 
 """
 
-MEASURES = (reading.header_scan, reading.series_read, training.base_cnn, journey.demo)
+MEASURES = (
+    reading.header_scan,
+    reading.series_read,
+    training.base_cnn,
+    segmentation.resampling,
+    segmentation.export,
+    segmentation.sliding_window,
+    segmentation.many_classes,
+    journey.demo,
+)
 
 
 def main() -> None:
