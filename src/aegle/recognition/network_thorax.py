@@ -62,7 +62,7 @@ class OrganOptions(ClassicalOptions):
             "network: heart, oesophagus and spinal cord by a network, the others by radiodensity "
             "and shape; classical: without a network"
         ),
-    ] = "classical"
+    ] = "network"
     model: Annotated[
         str, option("Model of chest CT, a file; thorax-ct: the one beside this package's models")
     ] = SHIPPED

@@ -16,7 +16,17 @@ from pydantic.dataclasses import dataclass
 from aegle.domain.codes import LUNGS, StructureType
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Quantity, Volume
-from aegle.imaging.morphology import Mask, Window, grown, margin, parts, window
+from aegle.imaging.morphology import (
+    Mask,
+    Spacing,
+    Window,
+    grown,
+    margin,
+    opened,
+    parts,
+    shrunk,
+    window,
+)
 from aegle.options import option
 from aegle.recognition.lesions import CandidateOptions, candidates
 
@@ -26,6 +36,10 @@ LEAST_AERATED = 0.1
 """Least share of what lies around a tumour of the lung that is aerated lung."""
 MUCH_LARGER = 1.6
 """A network's lesion replaces one by the rules from this ratio of volumes on: it was cut off."""
+VESSEL_MM = 5.0
+"""What no ball of this radius fits into is taken off what the network sees: vessels, mostly."""
+LEAST_THICKNESS = 0.35
+"""Least radius of a ball that fits into a tumour, as a part of that of the ball of its volume."""
 SOLID_HU = (-150.0, 140.0)
 """The median radiodensity of a solid tumour, with contrast medium or without."""
 
@@ -93,15 +107,28 @@ def find_lesions(
 
 def _seen(scene: _Scene, tumours: Mask) -> list[Structure]:
     """Return what the network takes for tumour and may be one, each with its border drawn."""
-    labels, sizes = parts(tumours, touching=True)
-    voxel_ml = scene.ct.grid.voxel_volume_ml
+    spacing_mm, voxel_ml = scene.ct.grid.spacing_mm, scene.ct.grid.voxel_volume_ml
     least_ml = np.pi / 6 * scene.options.smallest_network_mm**3 / 1000
+    thick = opened(tumours, VESSEL_MM, spacing_mm)
+    labels, sizes = parts(thick)
     found = []
     for number in np.flatnonzero(sizes * voxel_ml >= 0.5 * least_ml):
-        lesion = _drawn(scene, labels == number)
+        part = labels == number
+        if not _is_massive(part, sizes[number] * voxel_ml, spacing_mm):
+            continue
+        lesion = _drawn(scene, part)
         if lesion is not None and lesion.volume_ml >= least_ml:
             found.append(lesion)
     return found
+
+
+def _is_massive(mask: Mask, volume_ml: float, spacing_mm: Spacing) -> bool:
+    """Return whether a ball fits in that is not small beside the ball of the volume.
+
+    Vessels and walls of bronchi branch; tumours do less.
+    """
+    radius_mm = float(np.cbrt(3000 * volume_ml / (4 * np.pi)))
+    return bool(shrunk(mask, LEAST_THICKNESS * radius_mm, spacing_mm).any())
 
 
 def _drawn(scene: _Scene, mask: Mask) -> Structure | None:
