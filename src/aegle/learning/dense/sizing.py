@@ -172,7 +172,8 @@ def _with_batch(
 
 def _patches_in_time(found: Need, patch: Three, wanted: Wanted) -> float:
     allowed_s = 60 * wanted.minutes * _steps("time_share")
-    share = _steps("mobile_share") if wanted.network == MOBILE else 1.0
+    share = _steps("volume_share") if wanted.axes == 3 else 1.0
+    share = _steps("mobile_share") if wanted.network == MOBILE else share
     return float(allowed_s / (share * seconds(found, patch, wanted.channels)))
 
 
