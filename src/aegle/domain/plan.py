@@ -63,6 +63,27 @@ class Prescription:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Aperture:
+    """One opening of a multileaf collimator and the monitor units given through it.
+
+    Lengths lie on the isocentre plane, along the IEC beam limiting device axes [mm].
+    """
+
+    monitor_units: float
+    """For all fractions together [MU]."""
+    left_mm: NDArray[np.float64]
+    """Tips of the leaves at negative x, shape (leaf pair,)."""
+    right_mm: NDArray[np.float64]
+    """Tips of the leaves at positive x; a pair is closed where both are equal."""
+    borders_mm: NDArray[np.float64]
+    """Beam y of the leaf sides, shape (leaf pair + 1,), ascending."""
+
+    def __post_init__(self) -> None:
+        for name in ("left_mm", "right_mm", "borders_mm"):
+            object.__setattr__(self, name, read_only(getattr(self, name), np.float64))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Beam:
     """One photon field with its optimised fluence."""
 
