@@ -3,7 +3,7 @@
 Angles follow IEC 61217; dose is absorbed dose to the patient over all fractions [Gy].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -97,10 +97,20 @@ class Beam:
     """Beamlet centres in the isocentre plane, shape (beamlet, 2): IEC beam x, y [mm]."""
     weights: NDArray[np.float64]
     """Fluence of each beamlet for all fractions together, shape (beamlet,) [MU]."""
+    apertures: tuple[Aperture, ...] = ()
+    """What a multileaf collimator forms, in order; their sum is ``weights``. None: the fluence
+    is ideal."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions_mm", read_only(self.positions_mm, np.float64))
         object.__setattr__(self, "weights", read_only(self.weights, np.float64))
+
+    def scaled(self, factor: float) -> "Beam":
+        """Return the beam with all its monitor units multiplied."""
+        apertures = tuple(
+            replace(one, monitor_units=one.monitor_units * factor) for one in self.apertures
+        )
+        return replace(self, weights=self.weights * factor, apertures=apertures)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -118,6 +128,14 @@ class DoseVolumeCurve:
     def __post_init__(self) -> None:
         object.__setattr__(self, "dose_gy", read_only(self.dose_gy, np.float64))
         object.__setattr__(self, "volume_percent", read_only(self.volume_percent, np.float64))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScenarioCurves:
+    """The dose-volume curves of a plan where patient or range differ from the planning CT."""
+
+    name: str
+    curves: tuple[DoseVolumeCurve, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,3 +164,5 @@ class Plan:
     notices: tuple[Text, ...] = ()
     objective_values: tuple[float, ...] = ()
     """Value of the objective at each iteration of the optimiser."""
+    scenarios: tuple[ScenarioCurves, ...] = ()
+    """Where the plan was made to bear errors: the nominal case and each error."""

@@ -127,17 +127,22 @@ def sequence(beam: Beam, *, options: SequencingOptions) -> tuple[Aperture, ...]:
     )
 
 
+def opened_by(beam: Beam, apertures: tuple[Aperture, ...]) -> NDArray[np.float64]:
+    """Return which beamlets each aperture opens, 1 or 0, shape (beamlet, aperture)."""
+    opening = np.zeros((len(beam.weights), len(apertures)))
+    x, y = beam.positions_mm.T
+    for number, one in enumerate(apertures):
+        pair = np.searchsorted(one.borders_mm, y, side="right") - 1
+        is_pair = (pair >= 0) & (pair < len(one.left_mm))
+        pair = pair.clip(0, len(one.left_mm) - 1)
+        opening[:, number] = is_pair & (x > one.left_mm[pair]) & (x < one.right_mm[pair])
+    return opening
+
+
 def delivered(beam: Beam, apertures: tuple[Aperture, ...]) -> NDArray[np.float64]:
     """Return the fluence of a beam's beamlets that apertures give together [MU]."""
-    weights = np.zeros(len(beam.weights))
-    x, y = beam.positions_mm.T
-    for aperture in apertures:
-        pair = np.searchsorted(aperture.borders_mm, y, side="right") - 1
-        is_pair = (pair >= 0) & (pair < len(aperture.left_mm))
-        pair = pair.clip(0, len(aperture.left_mm) - 1)
-        is_open = is_pair & (x > aperture.left_mm[pair]) & (x < aperture.right_mm[pair])
-        weights += aperture.monitor_units * is_open
-    return weights
+    units = np.array([one.monitor_units for one in apertures])
+    return np.asarray(opened_by(beam, apertures) @ units)
 
 
 def beam_on_time(levels: Levels) -> int:
