@@ -64,7 +64,7 @@ class Prescription:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Beam:
-    """One photon field with its optimised fluence."""
+    """One field with its optimised fluence."""
 
     gantry_deg: float
     couch_deg: float
@@ -76,10 +76,35 @@ class Beam:
     """Beamlet centres in the isocentre plane, shape (beamlet, 2): IEC beam x, y [mm]."""
     weights: NDArray[np.float64]
     """Fluence of each beamlet for all fractions together, shape (beamlet,) [MU]."""
+    collimator_deg: float = 0.0
+    """IEC 61217; turns the axes on which ``positions_mm`` are given."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions_mm", read_only(self.positions_mm, np.float64))
         object.__setattr__(self, "weights", read_only(self.weights, np.float64))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProtonBeam(Beam):
+    """One field of scanned proton spots.
+
+    ``positions_mm`` are the spots' centres, ``beamlet_mm`` is their spacing and ``weights`` are
+    millions of protons for all fractions together.
+    """
+
+    energies_mev: NDArray[np.float64]
+    """Nominal energy of each spot, shape (spot,) [MeV]."""
+    range_shifter_mm: float = 0.0
+    """Water-equivalent thickness of the range shifter [mm]; 0 where there is none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "energies_mev", read_only(self.energies_mev, np.float64))
+        if self.energies_mev.shape != self.weights.shape:
+            raise OptionError(
+                f"Beam at gantry {self.gantry_deg:g}°: {self.energies_mev.size} energies for "
+                f"{self.weights.size} spots; give one per spot."
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
