@@ -6,7 +6,9 @@ reads the proton base data of pyRadPlan 0.5.0 / matRad (BSD-3-Clause, Copyright 
 file created 11-Sep-2024) and writes
 ``src/aegle/planning/proton_machines/generic_protons.json``. All energies are kept. Of each
 depth table those depths are kept from which linear interpolation gives the others back within
-0.2 % of the greatest dose, and within like parts of widths, shares and LET.
+0.2 % of the greatest dose, and within like parts of widths, shares and LET. The kept values are
+those whose interpolation comes closest to the whole table in the least squares, so that
+integrals are kept.
 """
 
 import json
@@ -21,6 +23,7 @@ from aegle.planning.proton_machine import COLUMNS, DepthTable, read_matrad
 TARGET = Path(__file__).parents[1] / "src/aegle/planning/proton_machines/generic_protons.json"
 TOLERANCES = {
     "dose": 0.002,
+    "single_mm": 0.03,
     "narrow_mm": 0.03,
     "broad_mm": 1.0,
     "broad_share": 0.003,
@@ -58,7 +61,8 @@ def compact(path: Path) -> dict[str, Any]:
     ):
         kept = kept_depths(table)
         entry: dict[str, Any] = {"energy_mev": round(float(energy), 6)}
-        entry |= {name: _rounded(getattr(table, name)[kept]) for name in COLUMNS}
+        entry["depths_mm"] = _rounded(table.depths_mm[kept])
+        entry |= {name: _rounded(_fitted(table, name, kept)) for name in COLUMNS[1:]}
         entries.append({**entry, "air_widths_mm": _rounded(widths)})
     return {
         "name": "Generic protons",
@@ -70,6 +74,14 @@ def compact(path: Path) -> dict[str, Any]:
         "air_distances_mm": machine.air_distances_mm.tolist(),
         "energies": entries,
     }
+
+
+def _fitted(table: DepthTable, name: str, kept: list[int]) -> Any:
+    depths = table.depths_mm
+    hats = np.stack([np.interp(depths, depths[kept], unit) for unit in np.eye(len(kept))], axis=-1)
+    root = np.sqrt(np.gradient(depths))
+    fitted = np.linalg.lstsq(hats * root[:, None], getattr(table, name) * root, rcond=None)[0]
+    return np.clip(fitted, 0, None)
 
 
 def _rounded(values: Any) -> list[float]:

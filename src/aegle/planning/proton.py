@@ -1,10 +1,10 @@
 """Proton dose by pencil beams, one per spot and energy.
 
-    D = Z(d) · [(1 - w) N(r; σ₁² + σ₀²) + w N(r; σ₂² + σ₀²)]
+    D = Z(d) · [(1 - w) N(r; σ₁² + σ₀²) + w N(r; σ₂² + σ₀²)]    or    Z(d) · N(r; σ² + σ₀²)
 
 with d the water-equivalent depth of the voxel along its own ray, r its distance from the axis
 of the spot, Z the dose of one energy integrated over the plane, N the normal distribution in
-two dimensions, σ₁ and σ₂ the widths that water adds and σ₀ that of the beam in air and behind
+two dimensions, σ, σ₁ and σ₂ the widths that water adds and σ₀ that of the beam in air and behind
 the range shifter.
 
 Method: Hong L, Goitein M, Bucciolini M, et al. Phys Med Biol 1996;41:1305-1330,
@@ -57,6 +57,13 @@ class ProtonOptions:
             le=0.9999,
         ),
     ] = 0.995
+    halo: Annotated[
+        bool,
+        option(
+            "Two Gaussians, the second for what nuclear reactions send far; about five times "
+            "the time and memory of one"
+        ),
+    ] = False
     rbe: Annotated[
         float,
         option(
@@ -99,6 +106,10 @@ class _Layer:
     """One energy: its table and its spots."""
 
     table: DepthTable
+    added_mm2: Floats
+    """Squares of the widths that water adds, shape (Gaussian, depth)."""
+    shares: Floats
+    """Part of the dose that each Gaussian holds, shape (Gaussian, depth)."""
     widths_mm2: Floats
     """Squared width in air and of the range shifter at the machine's air distances."""
     spots: NDArray[np.int64]
@@ -113,13 +124,11 @@ class _Layer:
         Returns:
             At the table's depths, by bisection.
         """
-        narrow, broad = self.table.narrow_mm**2 + width_mm2, self.table.broad_mm**2 + width_mm2
-        part = self.table.broad_share
-        low, high = np.zeros_like(narrow), -2 * np.log1p(-share) * np.maximum(narrow, broad)
+        squared = self.added_mm2 + width_mm2
+        low, high = np.zeros_like(squared[0]), -2 * np.log1p(-share) * squared.max(axis=0)
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            outside = (1 - part) * np.exp(-middle / (2 * narrow))
-            outside += part * np.exp(-middle / (2 * broad))
+            outside = (self.shares * np.exp(-middle / (2 * squared))).sum(axis=0)
             too_near = outside > 1 - share
             low, high = np.where(too_near, middle, low), np.where(too_near, high, middle)
         return np.asarray(high)
@@ -163,7 +172,7 @@ def _stored(
 ) -> StoredDose:
     if not beam.weights.size:
         raise InputError(f"The beam at gantry {beam.gantry_deg:g}° has no spots; place some.")
-    layers = _layers(beam, machine)
+    layers = _layers(beam, machine, halo=options.halo)
     share = options.lateral_share
     widest = [layer.reach_mm2(layer.widths_mm2.max(), share).max() for layer in layers]
     field = _field(patient, beam, machine, float(np.sqrt(max(widest))) * DIVERGENCE_ALLOWANCE)
@@ -174,14 +183,14 @@ def _stored(
     pairs = _pairs(field, places, reach_mm)
     parts = []
     for layer, lookup in zip(layers, lookups, strict=True):
-        heights = lookup.let_kev_per_um * factor if with_let else factor
+        heights = lookup.let_kev_per_um[:, None] * factor if with_let else factor
         parts.append(_entries(pairs, rays[layer.spots], lookup.scaled(heights)))
     values, columns, counts = (torch.cat(list(part)) for part in zip(*parts, strict=True))
     order = np.concatenate([layer.spots for layer in layers])
     return _in_order(StoredDose(field.points, values, columns, _ends(counts)), order)
 
 
-def _layers(beam: ProtonBeam, machine: ProtonMachine) -> tuple[_Layer, ...]:
+def _layers(beam: ProtonBeam, machine: ProtonMachine, *, halo: bool) -> tuple[_Layer, ...]:
     energies, members = np.unique(beam.energies_mev, return_inverse=True)
     layers = []
     for number, energy in enumerate(energies.tolist()):
@@ -192,8 +201,18 @@ def _layers(beam: ProtonBeam, machine: ProtonMachine) -> tuple[_Layer, ...]:
             for gap in machine.air_distances_mm - (machine.sad_mm - machine.nozzle_to_axis_mm)
         ]
         widths_mm2 = widths**2 + np.square(added)
-        layers.append(_Layer(table, widths_mm2, np.flatnonzero(members == number)))
+        added_mm2, shares = _gaussians(table, halo=halo)
+        spots = np.flatnonzero(members == number)
+        layers.append(_Layer(table, added_mm2, shares, widths_mm2, spots))
     return tuple(layers)
+
+
+def _gaussians(table: DepthTable, *, halo: bool) -> tuple[Floats, Floats]:
+    """Return squared widths and shares of the Gaussians, each shape (Gaussian, depth)."""
+    if not halo:
+        return table.single_mm[None] ** 2, np.ones_like(table.single_mm)[None]
+    widths_mm = np.stack([table.narrow_mm, table.broad_mm])
+    return widths_mm**2, np.stack([1 - table.broad_share, table.broad_share])
 
 
 def _field(patient: Medium, beam: ProtonBeam, machine: ProtonMachine, margin_mm: float) -> _Field:
@@ -249,39 +268,28 @@ class _Lookup:
     """What one energy gives at each voxel as a function of the distance from the spot."""
 
     gaussians: Tensor
-    """Height and -1 / (2σ²) of both Gaussians, shape (point, 4)."""
+    """Heights, then -1 / (2σ²), of the Gaussians, shape (point, 2 Gaussians)."""
     reach_mm2: Tensor
     """Squared distance beyond which dose is dropped, negative beyond the range, (point,)."""
     let_kev_per_um: Tensor
 
     def scaled(self, factor: Tensor | float) -> "_Lookup":
         """Return the same with other heights."""
-        gaussians = self.gaussians.clone()
-        gaussians[:, 0] *= factor
-        gaussians[:, 2] *= factor
+        heights, rates = self.gaussians.chunk(2, dim=1)
+        gaussians = torch.cat([heights * factor, rates], dim=1)
         return _Lookup(gaussians, self.reach_mm2, self.let_kev_per_um)
 
 
 def _lookup(field: _Field, layer: _Layer, machine: ProtonMachine, share: float) -> _Lookup:
     (air,) = _interpolated(machine.air_distances_mm, layer.widths_mm2[None], field.surface_mm)
-    table = layer.table
-    columns = np.stack(
-        [
-            table.dose,
-            table.narrow_mm,
-            table.broad_mm,
-            table.broad_share,
-            layer.reach_mm2(float(air.max()), share),
-            table.let_kev_per_um,
-        ]
-    )
-    height, narrow, broad, part, reach, let = _interpolated(
-        table.depths_mm, columns, field.depth_mm
-    )
-    narrow2, broad2 = 2 * (narrow.square() + air), 2 * (broad.square() + air)
-    near = height * (1 - part) / (torch.pi * narrow2)
-    far = height * part / (torch.pi * broad2)
-    gaussians = torch.stack([near, -1 / narrow2, far, -1 / broad2], dim=1)
+    table, count = layer.table, len(layer.shares)
+    reach_mm2 = layer.reach_mm2(float(air.max()), share)
+    columns = [table.dose, table.let_kev_per_um, reach_mm2, *layer.shares, *layer.added_mm2**0.5]
+    found = _interpolated(table.depths_mm, np.stack(columns), field.depth_mm)
+    (dose, let, reach), shares, added_mm = found[:3], found[3 : 3 + count], found[3 + count :]
+    rates = -0.5 / (added_mm.square() + air)
+    heights = -dose * shares * rates / torch.pi
+    gaussians = torch.cat([heights, rates]).T.contiguous()
     beyond = field.depth_mm > table.depths_mm[-1]
     return _Lookup(gaussians, torch.where(beyond, -1.0, reach), let)
 
@@ -304,8 +312,8 @@ def _entries(
     squared = torch.cat([pairs.squared_mm2[s] for s in stretches])
     kept = torch.nonzero(squared <= lookup.reach_mm2[voxel]).squeeze(1)
     voxel, squared = voxel[kept], squared[kept]
-    near, narrow, far, broad = lookup.gaussians[voxel].unbind(1)
-    values = near * torch.exp(narrow * squared) + far * torch.exp(broad * squared)
+    heights, rates = lookup.gaussians[voxel].chunk(2, dim=1)
+    values = (heights * torch.exp(rates * squared[:, None])).sum(1)
     limits = torch.tensor(np.cumsum([s.stop - s.start for s in stretches]), device=kept.device)
     upto = torch.searchsorted(kept, limits)
     return values, voxel.to(torch.int32), upto.diff(prepend=upto.new_zeros(1))

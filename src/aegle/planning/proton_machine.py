@@ -25,7 +25,15 @@ Floats = NDArray[np.float64]
 GY_PER_TABULATED = 1.602176634e-2
 """From MeV cm²/g per proton to Gy mm² per million protons; the elementary charge of the SI."""
 ENERGY_TOLERANCE_MEV = 1e-3
-COLUMNS = ("depths_mm", "dose", "narrow_mm", "broad_mm", "broad_share", "let_kev_per_um")
+COLUMNS = (
+    "depths_mm",
+    "dose",
+    "single_mm",
+    "narrow_mm",
+    "broad_mm",
+    "broad_share",
+    "let_kev_per_um",
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,6 +43,8 @@ class DepthTable:
     depths_mm: Floats
     dose: Floats
     """Dose integrated over the plane [MeV cm²/g per proton]."""
+    single_mm: Floats
+    """Standard deviation of the one Gaussian that comes closest, without the beam's own [mm]."""
     narrow_mm: Floats
     """Standard deviation of the narrow Gaussian, without the beam's own width [mm]."""
     broad_mm: Floats
@@ -113,7 +123,7 @@ def proton_machine(name: str = "generic_protons") -> ProtonMachine:
 
 
 def read_matrad(path: Path) -> ProtonMachine:
-    """Read a proton machine file of matRad or pyRadPlan with two Gaussians.
+    """Read a proton machine file of matRad or pyRadPlan with one and two Gaussians.
 
     Raises:
         InputError: The file holds other radiation or other tables.
@@ -122,8 +132,12 @@ def read_matrad(path: Path) -> ProtonMachine:
     if "machine" not in content or content["machine"].meta.radiationMode != "protons":
         raise InputError(f"'{path.name}' is not a proton machine of matRad or pyRadPlan.")
     meta, entries = content["machine"].meta, np.atleast_1d(content["machine"].data)
-    if not all(hasattr(entry, "sigma2") for entry in entries):
-        raise InputError(f"'{path.name}' has no double Gaussian; choose a file that has one.")
+    wanted = ("Z", "sigma", "sigma1", "sigma2", "weight", "LET", "offset", "initFocus")
+    missing = [name for name in wanted if not all(hasattr(entry, name) for entry in entries)]
+    if missing:
+        raise InputError(
+            f"'{path.name}' lacks {', '.join(missing)}; choose a file with a double Gaussian."
+        )
     distances_mm = np.asarray(entries[0].initFocus.dist, np.float64)
     return ProtonMachine(
         name=str(meta.name),
@@ -145,6 +159,7 @@ def _matrad_table(entry: Any) -> DepthTable:
         {
             "depths_mm": np.asarray(entry.depths) + float(entry.offset),
             "dose": entry.Z,
+            "single_mm": entry.sigma,
             "narrow_mm": entry.sigma1,
             "broad_mm": entry.sigma2,
             "broad_share": entry.weight,
