@@ -85,7 +85,7 @@ class Aperture:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Beam:
-    """One photon field with its optimised fluence."""
+    """One field with its optimised fluence."""
 
     gantry_deg: float
     couch_deg: float
@@ -100,6 +100,8 @@ class Beam:
     apertures: tuple[Aperture, ...] = ()
     """What a multileaf collimator forms, in order; their sum is ``weights``. None: the fluence
     is ideal."""
+    collimator_deg: float = 0.0
+    """IEC 61217; turns the axes on which ``positions_mm`` are given."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions_mm", read_only(self.positions_mm, np.float64))
@@ -111,6 +113,29 @@ class Beam:
             replace(one, monitor_units=one.monitor_units * factor) for one in self.apertures
         )
         return replace(self, weights=self.weights * factor, apertures=apertures)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProtonBeam(Beam):
+    """One field of scanned proton spots.
+
+    ``positions_mm`` are the spots' centres, ``beamlet_mm`` is their spacing and ``weights`` are
+    millions of protons for all fractions together.
+    """
+
+    energies_mev: NDArray[np.float64]
+    """Nominal energy of each spot, shape (spot,) [MeV]."""
+    range_shifter_mm: float = 0.0
+    """Water-equivalent thickness of the range shifter [mm]; 0 where there is none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "energies_mev", read_only(self.energies_mev, np.float64))
+        if self.energies_mev.shape != self.weights.shape:
+            raise OptionError(
+                f"Beam at gantry {self.gantry_deg:g}°: {self.energies_mev.size} energies for "
+                f"{self.weights.size} spots; give one per spot."
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -2,8 +2,9 @@
 
 Angles follow IEC 61217 for a patient lying head first and supine: gantry 0° shines from
 anterior to posterior, 90° from the patient's left; positive couch angles turn the table
-counter-clockwise seen from above. The beam's own axes are IEC beam limiting device x and y at
-collimator angle 0°, and z towards the source.
+counter-clockwise seen from above; positive collimator angles turn the beam limiting device
+counter-clockwise seen from the source. The beam's own axes are IEC beam limiting device x and
+y, and z towards the source.
 """
 
 from dataclasses import dataclass
@@ -68,21 +69,26 @@ class BeamFrame:
 def frame(beam: Beam, sad_mm: float) -> BeamFrame:
     """Return the coordinate system of a beam whose source is ``sad_mm`` from the axis."""
     return BeamFrame(
-        axes(beam.gantry_deg, beam.couch_deg), np.asarray(beam.isocentre_mm, np.float64), sad_mm
+        axes(beam.gantry_deg, beam.couch_deg, beam.collimator_deg),
+        np.asarray(beam.isocentre_mm, np.float64),
+        sad_mm,
     )
 
 
-def axes(gantry_deg: float, couch_deg: float) -> NDArray[np.float64]:
+def axes(gantry_deg: float, couch_deg: float, collimator_deg: float = 0.0) -> NDArray[np.float64]:
     """Return beam x, beam y and the direction to the source as rows of LPS unit vectors."""
+    sin_b, cos_b = np.sin(np.deg2rad(collimator_deg)), np.cos(np.deg2rad(collimator_deg))
+    turned = np.array([(cos_b, sin_b, 0.0), (-sin_b, cos_b, 0.0), (0.0, 0.0, 1.0)])
     sin_g, cos_g = np.sin(np.deg2rad(gantry_deg)), np.cos(np.deg2rad(gantry_deg))
     sin_c, cos_c = np.sin(np.deg2rad(couch_deg)), np.cos(np.deg2rad(couch_deg))
-    return np.array(
+    gantry = np.array(
         [
             (cos_g * cos_c, sin_g, -cos_g * sin_c),
             (sin_c, 0.0, cos_c),
             (sin_g * cos_c, -cos_g, -sin_g * sin_c),
         ]
     )
+    return np.asarray(turned @ gantry)
 
 
 def gantry_angles(target: Structure, body: Structure, count: int) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ Method: Bortfeld T, Schlegel W, Rhein B. Med Phys 1993;20:311-318, doi:10.1118/1
 the width of the kernels. Nothing is deposited farther than the lateral cut-off from a beamlet.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,22 +25,34 @@ from torch import Tensor
 from torch.nn import functional
 
 from aegle.domain.errors import GeometryError, OptionError
-from aegle.domain.grid import Grid
 from aegle.domain.plan import Beam
 from aegle.domain.structure import Structure
 from aegle.domain.volume import Quantity, Volume
 from aegle.options import option
-from aegle.planning.beams import BeamFrame, frame
+from aegle.planning.beams import frame
 from aegle.planning.density import relative_density
 from aegle.planning.dose_grid import DoseGrid
+from aegle.planning.influence import total
 from aegle.planning.machine import PhotonMachine
 from aegle.planning.ray_trace import DensityField, Window, radiological_depth, source_to_surface_mm
+from aegle.planning.reach import reached
 
 FLUENCE_STEP_MM = 1.0
 """Greatest spacing at which convolved fluence is held; linear interpolation is then good to
 0.4 % of the open field in the steepest penumbra."""
 
-Progress = Callable[[int, int], None]
+__all__ = [
+    "BeamDose",
+    "DoseOptions",
+    "Medium",
+    "beam_dose",
+    "calculate",
+    "medium",
+    "on_ct",
+    "precision",
+    "threads",
+    "total",
+]
 
 
 @validated(frozen=True, kw_only=True)
@@ -95,6 +107,11 @@ class BeamDose:
     """Spectra of the three kernels, shape (3, row, column)."""
     shape: tuple[int, int]
     """Rows and columns of the fluence image."""
+
+    @property
+    def beamlets(self) -> int:
+        """How many weights there are."""
+        return len(self.pixels)
 
     def __call__(self, weights: Tensor) -> Tensor:
         """Return the dose at ``points`` [Gy] for weights of shape (beamlet,) [MU]."""
@@ -186,10 +203,12 @@ def beam_dose(
     """
     aimed = frame(beam, machine.sad_mm)
     plane = _FluencePlane.of(beam, options.lateral_cutoff_mm)
-    points, seen = _reached(patient, aimed, plane)
+    points, seen = reached(
+        patient.grid.coarse, patient.voxels, aimed, (plane.first_mm, plane.last_mm)
+    )
     if not len(points):
         raise GeometryError(f"The beam at gantry {beam.gantry_deg:g}° misses the body.")
-    window = Window(_triple(seen.min(axis=0)), _triple(seen.max(axis=0)))
+    window = Window.around(seen)
     ssd_mm = source_to_surface_mm(patient.density, aimed, window)
     like = patient.density.values
     local = torch.from_numpy(seen).to(like)
@@ -203,14 +222,6 @@ def beam_dose(
         kernels=torch.fft.rfft2(kernels, s=plane.padded),
         shape=plane.padded,
     )
-
-
-def total(beams: Sequence[BeamDose], weights: Sequence[Tensor], voxels: int) -> Tensor:
-    """Return the summed dose of several beams at all voxels of the medium [Gy]."""
-    dose = weights[0].new_zeros(voxels)
-    for beam, fluence in zip(beams, weights, strict=True):
-        dose = dose.index_add(0, beam.points, beam(fluence))
-    return dose
 
 
 def on_ct(patient: Medium, dose_gy: Tensor) -> Volume:
@@ -323,35 +334,6 @@ class _FluencePlane:
         return (2 * (seen_mm - first) / self.step_mm + 1) / sizes - 1
 
 
-def _reached(
-    patient: Medium, beam: BeamFrame, plane: _FluencePlane
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return which voxels lie in a beam's reach, and their (u, v, z) [mm]."""
-    grid = patient.grid.coarse
-    x, y, z = _local(grid, patient.voxels, beam)
-    from_source = beam.sad_mm - z
-    if from_source.min() <= 0:
-        raise GeometryError("Part of the body lies behind the source; check isocentre and units.")
-    u, v = x * beam.sad_mm / from_source, y * beam.sad_mm / from_source
-    (low_u, low_v), (high_u, high_v) = plane.first_mm, plane.last_mm
-    points = np.flatnonzero((u > low_u) & (u < high_u) & (v > low_v) & (v < high_v))
-    return points, np.stack([u[points], v[points], z[points]], axis=-1)
-
-
-def _local(
-    grid: Grid, voxels: NDArray[np.int64], beam: BeamFrame
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return voxel positions along the three axes of a beam, relative to the isocentre [mm]."""
-    indices = np.unravel_index(voxels, grid.shape)
-    origin = beam.axes @ (np.asarray(grid.origin_mm) - beam.isocentre_mm)
-    steps = beam.axes @ (np.asarray(grid.axes).T * np.asarray(grid.spacing_mm))
-    x, y, z = (
-        (start + sum(np.arange(n)[i] * s for n, i, s in zip(grid.shape, indices, row, strict=True)))
-        for start, row in zip(origin, steps, strict=True)
-    )
-    return x, y, z
-
-
 def _depth_terms(machine: PhotonMachine, depth_mm: Tensor, local_mm: Tensor) -> Tensor:
     u, v, z = local_mm.T
     from_source = machine.sad_mm - z
@@ -361,8 +343,3 @@ def _depth_terms(machine: PhotonMachine, depth_mm: Tensor, local_mm: Tensor) -> 
     build_up = betas / (betas - m) * (torch.exp(-m * depth_mm) - torch.exp(-betas * depth_mm))
     terms: Tensor = build_up * (machine.gy_per_mu * machine.sad_mm**2 / squared_mm2)
     return terms
-
-
-def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    a, b, c = values.tolist()
-    return a, b, c
