@@ -158,7 +158,8 @@ def test_dose_of_any_weights_is_the_sum_of_single_beamlets(water, open_field):
         fluence = np.einsum("xb,yb,b->xy", across[..., 0], across[..., 1], beam.weights)
         strengths = [(plane * fluence).sum() * 0.25 for plane in planes]
         expected[number] = terms @ strengths
-    expected *= (1000 / distance) ** 2 * LINAC.gy_per_mu
+    # Fluence is that through the isocentre plane, so only the distance along the axis counts.
+    expected *= (1000 / away[:, 1]) ** 2 * LINAC.gy_per_mu
 
     np.testing.assert_allclose(dose.values.ravel()[chosen], expected, atol=0.006 * expected.max())
 
