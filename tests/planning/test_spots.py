@@ -1,5 +1,7 @@
 """Spots fill the target, no more and no less."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,15 +85,12 @@ def test_a_range_shifter_asks_for_higher_energies(water):
 
 def test_targets_out_of_reach_are_refused_with_what_to_do(water):
     patient, grid, positions = water
-    weak = proton_machine()
-    from dataclasses import replace
-
     few = slice(20, 25)
     weak = replace(
-        weak,
-        energies_mev=weak.energies_mev[few],
-        tables=weak.tables[few],
-        air_widths_mm=weak.air_widths_mm[few],
+        MACHINE,
+        energies_mev=MACHINE.energies_mev[few],
+        tables=MACHINE.tables[few],
+        air_widths_mm=MACHINE.air_widths_mm[few],
     )
 
     with pytest.raises(InputError, match=r"reaches 121 mm of water deep.*only 80 mm"):
