@@ -13,8 +13,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-BYTES_PER_ENTRY = 8
-"""A 32-bit value and a 32-bit column."""
+HOST = "cpu"
+"""Where scipy multiplies; elsewhere torch does."""
 
 
 class DoseMap(Protocol):
@@ -69,7 +69,7 @@ class StoredDose:
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the dose for weights, outside differentiation."""
-        if self.values.device.type == "cpu":
+        if self.values.device.type == HOST:
             return torch.from_numpy(self._matrix.T @ weights.numpy())
         spread = self.values * weights.repeat_interleave(self.ends.diff())
         dose = weights.new_zeros(len(self.points))
@@ -77,7 +77,7 @@ class StoredDose:
 
     def adjoint(self, dose: Tensor) -> Tensor:
         """Return, for each beamlet, the sum over voxels of its dose times a number per voxel."""
-        if self.values.device.type == "cpu":
+        if self.values.device.type == HOST:
             return torch.from_numpy(self._matrix @ dose.numpy())
         return torch.segment_reduce(
             self.values * dose[self.columns], "sum", offsets=self.ends, initial=0.0

@@ -32,7 +32,7 @@ from aegle.options import option
 from aegle.planning.beams import frame
 from aegle.planning.density import relative_density
 from aegle.planning.dose_grid import DoseGrid
-from aegle.planning.influence import total
+from aegle.planning.influence import StoredDose, total
 from aegle.planning.machine import PhotonMachine
 from aegle.planning.ray_trace import DensityField, Window, radiological_depth, source_to_surface_mm
 from aegle.planning.reach import reached
@@ -77,6 +77,16 @@ class DoseOptions:
         int, option("CPU threads; more than one pays only where the cores are idle", ge=1, le=64)
     ] = 1
     double_precision: Annotated[bool, option("Calculate in 64-bit numbers (for checks)")] = False
+    fluence_shift_mm: Annotated[
+        float,
+        option(
+            "Shift of all beamlets along beam x and y; -0.25 repeats that of matRad and "
+            "pyRadPlan, whose lattice has no middle",
+            unit="mm",
+            ge=-1,
+            le=1,
+        ),
+    ] = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +117,8 @@ class BeamDose:
     """Spectra of the three kernels, shape (3, row, column)."""
     shape: tuple[int, int]
     """Rows and columns of the fluence image."""
+    reach: int
+    """Pixels from the middle of a kernel to its end."""
 
     @property
     def beamlets(self) -> int:
@@ -139,7 +151,36 @@ class BeamDose:
             pixels=self.pixels,
             kernels=self.kernels,
             shape=self.shape,
+            reach=self.reach,
         )
+
+    def stored(self) -> StoredDose:
+        """Return the same map as a sparse matrix.
+
+        It is faster than this one where few voxels are looked at, but takes 8 bytes for each
+        pair of a beamlet and a voxel that it reaches.
+        """
+        side = 2 * self.reach + 1
+        kernels = torch.fft.irfft2(self.kernels, s=self.shape)[:, :side, :side].contiguous()
+        rows, columns = self.shape
+        sizes = self.places.new_tensor([columns, rows])
+        x, y = (((self.places + 1) * sizes - 1) / 2).T.contiguous()
+        values, points, counts = [], [], []
+        for pixel in self.pixels.tolist():
+            row, column = divmod(pixel, columns)
+            inside = ((x - column - self.reach).abs() < self.reach) & (
+                (y - row - self.reach).abs() < self.reach
+            )
+            near = torch.nonzero(inside).squeeze(1)
+            where = torch.stack([x[near] - column, y[near] - row], dim=-1)
+            samples = functional.grid_sample(
+                kernels[None], ((2 * where + 1) / side - 1)[None, None], align_corners=False
+            )
+            values.append((samples[0, :, 0] * self.terms[:, near]).sum(0))
+            points.append(near.to(torch.int32))
+            counts.append(len(near))
+        ends = torch.tensor([0, *counts], device=x.device).cumsum(0)
+        return StoredDose(self.points, torch.cat(values), torch.cat(points), ends)
 
 
 def medium(ct: Volume, body: Structure, *, options: DoseOptions) -> Medium:
@@ -202,7 +243,7 @@ def beam_dose(
         GeometryError: The beam axis misses the body, or beamlets lie off their lattice.
     """
     aimed = frame(beam, machine.sad_mm)
-    plane = _FluencePlane.of(beam, options.lateral_cutoff_mm)
+    plane = _FluencePlane.of(beam, options)
     points, seen = reached(
         patient.grid.coarse, patient.voxels, aimed, (plane.first_mm, plane.last_mm)
     )
@@ -221,6 +262,7 @@ def beam_dose(
         pixels=torch.from_numpy(plane.pixels(beam)).to(like.device),
         kernels=torch.fft.rfft2(kernels, s=plane.padded),
         shape=plane.padded,
+        reach=plane.reach,
     )
 
 
@@ -282,15 +324,25 @@ class _FluencePlane:
     """Pixels of the lateral cut-off."""
     beamlet_mm: float
     cutoff_mm: float
+    shift_mm: float
 
     @classmethod
-    def of(cls, beam: Beam, cutoff_mm: float) -> "_FluencePlane":
+    def of(cls, beam: Beam, options: DoseOptions) -> "_FluencePlane":
+        cutoff_mm = options.lateral_cutoff_mm
         step_mm = beam.beamlet_mm / np.ceil(beam.beamlet_mm / FLUENCE_STEP_MM)
         reach = int(np.ceil(cutoff_mm / step_mm)) + 1
         low, high = beam.positions_mm.min(axis=0), beam.positions_mm.max(axis=0)
         x, y = (low - reach * step_mm).tolist()
         columns, rows = (np.rint((high - low) / step_mm).astype(int) + 2 * reach + 1).tolist()
-        return cls((x, y), (rows, columns), step_mm, reach, beam.beamlet_mm, cutoff_mm)
+        return cls(
+            first_mm=(x, y),
+            shape=(rows, columns),
+            step_mm=step_mm,
+            reach=reach,
+            beamlet_mm=beam.beamlet_mm,
+            cutoff_mm=cutoff_mm,
+            shift_mm=options.fluence_shift_mm,
+        )
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -329,17 +381,15 @@ class _FluencePlane:
     def places(self, seen_mm: Tensor) -> Tensor:
         """Return places on the plane in the units of grid_sample, shape (point, 2)."""
         rows, columns = self.padded
-        first = seen_mm.new_tensor(self.first_mm)
+        first = seen_mm.new_tensor(self.first_mm) + self.shift_mm
         sizes = seen_mm.new_tensor([columns, rows])
         return (2 * (seen_mm - first) / self.step_mm + 1) / sizes - 1
 
 
 def _depth_terms(machine: PhotonMachine, depth_mm: Tensor, local_mm: Tensor) -> Tensor:
-    u, v, z = local_mm.T
-    from_source = machine.sad_mm - z
-    squared_mm2 = from_source.square() * (1 + (u.square() + v.square()) / machine.sad_mm**2)
+    spread = machine.sad_mm / (machine.sad_mm - local_mm[:, 2])
     m = machine.attenuation_per_mm
     betas = torch.from_numpy(machine.build_up_per_mm).to(depth_mm)[:, None]
     build_up = betas / (betas - m) * (torch.exp(-m * depth_mm) - torch.exp(-betas * depth_mm))
-    terms: Tensor = build_up * (machine.gy_per_mu * machine.sad_mm**2 / squared_mm2)
+    terms: Tensor = build_up * (machine.gy_per_mu * spread.square())
     return terms

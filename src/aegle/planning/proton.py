@@ -77,7 +77,7 @@ class ProtonOptions:
 
 @dataclass(frozen=True, eq=False)
 class _Field:
-    """The voxels that a beam reaches, as its spots see them."""
+    """The voxels that a beam reaches, as its spots see them, by ascending depth."""
 
     points: Tensor
     crossings: Tensor
@@ -93,12 +93,17 @@ class _Field:
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Voxels near each ray, ray after ray."""
+    """Voxels near each ray, ray after ray, by ascending depth."""
 
     voxel: Tensor
     squared_mm2: Tensor
     """Squared distance of the voxel from the ray."""
     ends: list[int]
+
+    def stretch(self, ray: int, last: int) -> slice:
+        """Return where the pairs of a ray with the first ``last`` voxels are."""
+        first, end = self.ends[ray], self.ends[ray + 1]
+        return slice(first, first + int(torch.searchsorted(self.voxel[first:end], last)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,13 +233,14 @@ def _field(patient: Medium, beam: ProtonBeam, machine: ProtonMachine, margin_mm:
     rays = trace(patient.density, aimed, Window.around(seen))
     surface_mm = rays.surface_at(local[:, :2])
     in_air_mm = surface_mm - (machine.sad_mm - machine.nozzle_to_axis_mm)
-    water_mm = AIR_STOPPING_POWER * (in_air_mm - machine.tabulated_air_mm)
+    air_mm = AIR_STOPPING_POWER * (in_air_mm - machine.tabulated_air_mm)
+    depth_mm, order = (rays.depth_at(local) + air_mm + beam.range_shifter_mm).sort()
     return _Field(
-        points=torch.from_numpy(points).to(like.device),
-        crossings=local[:, :2].contiguous(),
-        scale=1 - local[:, 2] / machine.sad_mm,
-        depth_mm=(rays.depth_at(local) + water_mm + beam.range_shifter_mm).clamp(min=0),
-        surface_mm=surface_mm,
+        points=torch.from_numpy(points).to(like.device)[order],
+        crossings=local[order, :2].contiguous(),
+        scale=(1 - local[:, 2] / machine.sad_mm)[order],
+        depth_mm=depth_mm.clamp(min=0),
+        surface_mm=surface_mm[order],
         sad_mm=machine.sad_mm,
     )
 
@@ -270,28 +276,31 @@ class _Lookup:
     gaussians: Tensor
     """Heights, then -1 / (2σ²), of the Gaussians, shape (point, 2 Gaussians)."""
     reach_mm2: Tensor
-    """Squared distance beyond which dose is dropped, negative beyond the range, (point,)."""
+    """Squared distance beyond which dose is dropped, shape (point,)."""
     let_kev_per_um: Tensor
+    last: int
+    """How many voxels, the shallowest first, lie within the range."""
 
     def scaled(self, factor: Tensor | float) -> "_Lookup":
         """Return the same with other heights."""
         heights, rates = self.gaussians.chunk(2, dim=1)
         gaussians = torch.cat([heights * factor, rates], dim=1)
-        return _Lookup(gaussians, self.reach_mm2, self.let_kev_per_um)
+        return _Lookup(gaussians, self.reach_mm2, self.let_kev_per_um, self.last)
 
 
 def _lookup(field: _Field, layer: _Layer, machine: ProtonMachine, share: float) -> _Lookup:
-    (air,) = _interpolated(machine.air_distances_mm, layer.widths_mm2[None], field.surface_mm)
     table, count = layer.table, len(layer.shares)
-    reach_mm2 = layer.reach_mm2(float(air.max()), share)
+    depths = field.depth_mm[field.depth_mm <= table.depths_mm[-1]]
+    surface_mm = field.surface_mm[: len(depths)]
+    (air,) = _interpolated(machine.air_distances_mm, layer.widths_mm2[None], surface_mm)
+    reach_mm2 = layer.reach_mm2(float(air.amax()), share)
     columns = [table.dose, table.let_kev_per_um, reach_mm2, *layer.shares, *layer.added_mm2**0.5]
-    found = _interpolated(table.depths_mm, np.stack(columns), field.depth_mm)
+    found = _interpolated(table.depths_mm, np.stack(columns), depths)
     (dose, let, reach), shares, added_mm = found[:3], found[3 : 3 + count], found[3 + count :]
     rates = -0.5 / (added_mm.square() + air)
     heights = -dose * shares * rates / torch.pi
     gaussians = torch.cat([heights, rates]).T.contiguous()
-    beyond = field.depth_mm > table.depths_mm[-1]
-    return _Lookup(gaussians, torch.where(beyond, -1.0, reach), let)
+    return _Lookup(gaussians, reach, let, last=len(depths))
 
 
 def _interpolated(places: Floats, columns: Floats, wanted: Tensor) -> Tensor:
@@ -307,7 +316,7 @@ def _entries(
     pairs: _Pairs, rays: NDArray[np.int64], lookup: _Lookup
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the values of one energy's spots, their voxels, and how many each spot has."""
-    stretches = [slice(pairs.ends[ray], pairs.ends[ray + 1]) for ray in rays.tolist()]
+    stretches = [pairs.stretch(ray, lookup.last) for ray in rays.tolist()]
     voxel = torch.cat([pairs.voxel[s] for s in stretches])
     squared = torch.cat([pairs.squared_mm2[s] for s in stretches])
     kept = torch.nonzero(squared <= lookup.reach_mm2[voxel]).squeeze(1)

@@ -31,9 +31,7 @@ def range_mm(energy_mev: float) -> float:
     return float(RANGE_MM * energy_mev**RANGE_EXPONENT)
 
 
-def scattering_angle(
-    energy_mev: float, water_mm: float, gap_mm: float = 0.0
-) -> tuple[float, float]:
+def scattering(energy_mev: float, water_mm: float, gap_mm: float = 0.0) -> tuple[float, float]:
     """Return how a plate of PMMA scatters protons.
 
     Args:
@@ -69,4 +67,4 @@ def scattering_angle(
 
 def added_width_mm(energy_mev: float, water_mm: float, gap_mm: float) -> float:
     """Return the width that a range shifter adds to a beam at a distance behind it [mm]."""
-    return scattering_angle(energy_mev, water_mm, max(gap_mm, 0.0))[1]
+    return scattering(energy_mev, water_mm, max(gap_mm, 0.0))[1]

@@ -137,8 +137,9 @@ def trace(field: DensityField, beam: BeamFrame, window: Window) -> Trace:
         torch.arange(low, high + step_mm, step_mm, dtype=like.dtype, device=like.device)
         for low, high in zip(window.low_mm[:2], window.high_mm[:2], strict=True)
     )
-    # Voxels reach farther out than their centres.
-    top, bottom = window.high_mm[2] + max(field.grid.spacing_mm), window.low_mm[2]
+    # Voxels reach farther out than their centres, on which planes lie where grids are parallel.
+    rim_mm = step_mm * float(np.ceil(max(field.grid.spacing_mm) / step_mm))
+    top, bottom = window.high_mm[2] + rim_mm, window.low_mm[2]
     z = torch.arange(top, bottom - step_mm, -step_mm / 2, dtype=like.dtype, device=like.device)
     slabs = [
         _slab(field, beam, u, v, z[first : first + SLAB_PLANES])
