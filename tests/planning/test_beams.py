@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from aegle.domain.errors import GeometryError, InputError
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure
-from aegle.planning.beams import BeamFrame, BeamletOptions, aim, axes, gantry_angles
+from aegle.planning.beams import (
+    BeamFrame,
+    BeamletOptions,
+    aim,
+    arc_angles,
+    axes,
+    equal_angles,
+    frame,
+    gantry_angles,
+)
 
 GRID = Grid(shape=(40, 40, 60), spacing_mm=(2.0, 2.0, 2.0), origin_mm=(-59.0, -39.0, -39.0))
 angles = st.floats(0, 360, allow_nan=False)
@@ -132,3 +141,57 @@ def test_chosen_angles_are_different_whole_degrees_of_one_turn(offset_mm, count)
 
     assert len(set(angles)) == count
     assert all(angle == int(angle) and 0 <= angle < 360 for angle in angles)
+
+
+def test_a_positive_collimator_turns_counter_clockwise_seen_from_the_source():
+    # From above at gantry 0°, the patient's left and head are x and y; x turns towards the head.
+    np.testing.assert_allclose(axes(0, 0, 90)[0], [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(axes(0, 0, 90)[1], [-1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(axes(70, 20, 33)[2], axes(70, 20)[2], atol=1e-12)
+
+
+@given(angles, angles, angles)
+def test_axes_with_a_collimator_are_a_right_handed_frame(gantry, couch, collimator):
+    turned = axes(gantry, couch, collimator)
+
+    np.testing.assert_allclose(turned @ turned.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(turned) == pytest.approx(1.0)
+
+
+def test_beamlets_of_a_turned_collimator_still_cover_the_target():
+    x, y, z = np.moveaxis(GRID.to_patient(np.stack(np.indices(GRID.shape), axis=-1)), -1, 0)
+    bar = Structure.of("PTV", (np.abs(x) < 30) & (np.abs(y) < 6) & (np.abs(z) < 6), GRID)
+    options = BeamletOptions(margin_beamlets=0)
+
+    straight, turned = (
+        aim(bar, 0.0, 0.0, 1000.0, collimator_deg=angle, options=options) for angle in (0.0, 90.0)
+    )
+
+    # The bar lies along the patient's x, which the turned collimator calls its y.
+    np.testing.assert_allclose(np.abs(straight.positions_mm).max(axis=0), [30, 5])
+    np.testing.assert_allclose(np.abs(turned.positions_mm).max(axis=0), [5, 30])
+    seen = frame(turned, 1000.0).project(np.array([25.0, 0.0, 0.0]))
+    np.testing.assert_allclose(seen, [0, -25], atol=2.0)
+
+
+def test_equal_angles_divide_the_turn():
+    assert equal_angles(9) == (0, 40, 80, 120, 160, 200, 240, 280, 320)
+    assert equal_angles(4, 350) == (350, 80, 170, 260)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "spacing", "clockwise", "expected"),
+    [
+        pytest.param(350, 10, 10, True, (350, 0, 10), id="across 0° the short way"),
+        pytest.param(10, 350, 10, False, (10, 0, 350), id="and back"),
+        pytest.param(0, 30, 20, True, (0, 15, 30), id="no wider than the spacing"),
+        pytest.param(90, 90, 90, True, (90, 180, 270, 0, 90), id="a whole turn"),
+    ],
+)
+def test_arcs_are_sampled_with_both_ends(start, stop, spacing, clockwise, expected):
+    np.testing.assert_allclose(arc_angles(start, stop, spacing, clockwise=clockwise), expected)
+
+
+def test_arcs_need_a_spacing():
+    with pytest.raises(InputError, match="more than 0°"):
+        arc_angles(0, 90, 0.0)

@@ -16,6 +16,7 @@ from aegle.planning.dose_volume import (
     VolumeAtDoseOptions,
     curve,
     dose_at_volume,
+    doses_inside,
     evaluate,
     maximum_dose,
     mean_dose,
@@ -169,3 +170,73 @@ def test_a_goal_for_a_missing_structure_names_it():
 
     with pytest.raises(InputError, match="'heart'"):
         evaluate([goal], RAMP, StructureSet((WHOLE,)))
+
+
+def sphere_in_a_gradient(grid_of, positions_of, *, radius_mm=20.0, gy_per_mm=1.0):
+    """A sphere at the origin in a dose of 50 Gy that rises towards the patient's left."""
+    grid = grid_of((23, 23, 23), (2.0, 2.0, 2.0))
+    x, y, z = positions_of(grid)
+    inside = x**2 + y**2 + z**2 <= radius_mm**2
+    return dose(50 + gy_per_mm * x, grid=grid), Structure.of("sphere", inside, grid)
+
+
+# A plane at distance t from the centre cuts off the part (R - t)² (2 R + t) / (4 R³) of a sphere.
+@pytest.mark.parametrize(("parts", "allowed_percent"), [(1, 3.9), (3, 1.3)])
+@pytest.mark.parametrize("beyond_mm", [-13.0, -5.0, 0.0, 7.0, 15.0])
+def test_linear_dose_over_a_sphere(grid_of, positions_of, parts, allowed_percent, beyond_mm):
+    given_dose, sphere = sphere_in_a_gradient(grid_of, positions_of)
+    part = (20 - beyond_mm) ** 2 * (40 + beyond_mm) / (4 * 20**3)
+
+    volume = volume_at_dose(
+        given_dose, sphere, options=VolumeAtDoseOptions(dose_gy=50 + beyond_mm, parts=parts)
+    )
+    back = dose_at_volume(
+        given_dose, sphere, options=DoseAtVolumeOptions(volume_percent=100 * part, parts=parts)
+    )
+
+    assert volume == pytest.approx(100 * part, abs=allowed_percent)
+    assert back == pytest.approx(50 + beyond_mm, abs=1.01 if parts == 1 else 0.4)
+
+
+def test_parts_of_voxels_lie_at_their_own_places():
+    values = np.zeros((3, 3, 3), np.float32)
+    values[1, 1] = [10, 20, 40]
+    grid = Grid(shape=(3, 3, 3), spacing_mm=(1, 1, 1))
+    # The dose is even along slices and rows, so only columns count.
+    values[:] = values[1, 1]
+    mask = np.zeros(grid.shape, bool)
+    mask[1, 1, 1] = True
+
+    found = doses_inside(dose(values, grid=grid), Structure.of("o", mask, grid), parts=2)
+
+    np.testing.assert_allclose(np.sort(found), [17.5] * 4 + [25.0] * 4)
+
+
+def test_parts_along_slices_rows_and_columns_are_told_apart():
+    grid = Grid(shape=(5, 6, 7), spacing_mm=(1, 1, 1))
+    slices, rows, columns = np.indices(grid.shape)
+    mask = (slices == 2) & (rows == 3) & (columns == 4)
+    given_dose = dose(slices + 10.0 * rows + 100.0 * columns, grid=grid)
+
+    found = doses_inside(given_dose, Structure.of("o", mask, grid), parts=2)
+
+    places = [
+        s + 10 * r + 100 * c for s in (1.75, 2.25) for r in (2.75, 3.25) for c in (3.75, 4.25)
+    ]
+    np.testing.assert_allclose(np.sort(found), np.sort(places), rtol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_of_an_even_dose_change_nothing(parts):
+    assert mean_dose(dose(37.0), WHOLE, parts=parts) == pytest.approx(37.0)
+    assert maximum_dose(dose(37.0), WHOLE, parts=parts) == pytest.approx(37.0)
+    result = curve(dose(37.0), WHOLE, options=CurveOptions(step_gy=1.0, parts=parts))
+    assert result.volume_percent[37] == 100
+    assert result.volume_percent[38] == 0
+
+
+def test_maximum_of_parts_still_covers_003_cm3():
+    # 30 voxels of 1 mm³ are 240 parts; the dose rises by 1 Gy per voxel along the line.
+    given_dose, structure = line(np.arange(100.0), 1.0)
+
+    assert maximum_dose(given_dose, structure, parts=2) == pytest.approx(69.75)

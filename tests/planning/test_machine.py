@@ -5,11 +5,11 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from scipy.io import loadmat
+from scipy.io import loadmat, savemat
 from scipy.special import erf
 
-from aegle.domain.errors import OptionError
-from aegle.planning.machine import machine
+from aegle.domain.errors import InputError, OptionError
+from aegle.planning.machine import machine, read_matrad
 
 SHIPPED = machine("generic_6mv")
 
@@ -115,3 +115,29 @@ def test_shipped_file_is_small():
     file = resources.files("aegle.planning") / "machines" / "generic_6mv.json"
 
     assert len(file.read_bytes()) < 150_000
+
+
+def test_machine_files_of_matrad_are_read(shared_data):
+    path = shared_data("rt", "machines", "photons_Generic.mat")
+    data = loadmat(path, squeeze_me=True, struct_as_record=False)["machine"].data
+
+    read = read_matrad(path)
+
+    assert read.sad_mm == 1000
+    assert read.attenuation_per_mm == 0.005066
+    assert read.penumbra_fwhm_mm == 5
+    np.testing.assert_allclose(read.build_up_per_mm, [0.3252, 0.016, 0.0051])
+    assert data.kernel[321].SSD == 821
+    np.testing.assert_allclose(read.kernels(821.0)[1], data.kernel[321].kernel2)
+    assert read.gy_per_mu == pytest.approx(SHIPPED.gy_per_mu, rel=1e-3)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "machine.mat"
+    savemat(path, {"machine": {"meta": {"radiationMode": "protons"}, "data": [1.0]}})
+    with pytest.raises(InputError, match="not a photon machine"):
+        read_matrad(path)
+
+    savemat(path, {"machine": {"meta": {"radiationMode": "photons"}, "data": {"m": 0.005}}})
+    with pytest.raises(InputError, match="lacks betas, kernel"):
+        read_matrad(path)

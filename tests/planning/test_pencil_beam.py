@@ -158,7 +158,8 @@ def test_dose_of_any_weights_is_the_sum_of_single_beamlets(water, open_field):
         fluence = np.einsum("xb,yb,b->xy", across[..., 0], across[..., 1], beam.weights)
         strengths = [(plane * fluence).sum() * 0.25 for plane in planes]
         expected[number] = terms @ strengths
-    expected *= (1000 / distance) ** 2 * LINAC.gy_per_mu
+    # Fluence is that through the isocentre plane, so only the distance along the axis counts.
+    expected *= (1000 / away[:, 1]) ** 2 * LINAC.gy_per_mu
 
     np.testing.assert_allclose(dose.values.ravel()[chosen], expected, atol=0.006 * expected.max())
 
@@ -335,6 +336,70 @@ def test_dose_at_chosen_voxels_is_the_dose_there(operator):
     some = total([b.at(wanted) for b in beams], weights, int(wanted.sum()))
 
     torch.testing.assert_close(some, total(beams, weights, voxels)[wanted], rtol=0, atol=0)
+
+
+def test_gradient_of_an_objective_is_that_of_differences(operator):
+    beams, voxels = operator
+    weights = random_weights(beams, 8)
+    joined = torch.cat(weights).requires_grad_()
+    direction = torch.rand(len(joined), generator=torch.Generator().manual_seed(9)).double() - 0.5
+
+    def objective(values):
+        parts = values.split([b.beamlets for b in beams])
+        return (total(beams, parts, voxels) - 0.02).clamp(min=0).square().sum()
+
+    (gradient,) = torch.autograd.grad(objective(joined), joined)
+
+    step = 1e-4
+    with torch.no_grad():
+        ahead, behind = (objective(joined + s * step * direction) for s in (1, -1))
+    difference = float(ahead - behind) / (2 * step)
+    assert float(gradient @ direction) == pytest.approx(difference, rel=1e-4)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_the_stored_matrix_is_the_same_map(operator, precision):
+    beams, voxels = operator
+    beams = [
+        replace(
+            beam,
+            terms=beam.terms.to(precision),
+            places=beam.places.to(precision),
+            kernels=beam.kernels.to(torch.complex(*torch.zeros(2, 1, dtype=precision)).dtype),
+        )
+        for beam in beams
+    ]
+    weights = [w.to(precision) for w in random_weights(beams, 7)]
+    wanted = torch.arange(voxels) % 2 == 0
+
+    free = total(beams, weights, voxels)
+    stored = total([b.stored() for b in beams], weights, voxels)
+    some = total([b.at(wanted).stored() for b in beams], weights, int(wanted.sum()))
+
+    worst = float((stored - free).abs().max() / free.max())
+    assert worst < (1e-12 if precision is torch.float64 else 1e-5)
+    torch.testing.assert_close(some, stored[wanted])
+    assert [b.stored().beamlets for b in beams] == [b.beamlets for b in beams]
+
+
+def test_shifted_fluence_moves_the_dose_along_both_axes(water, open_field):
+    ct, body, _ = water
+    beam = open_field(60.0, (0, -100, 0))
+
+    shifted, straight = (
+        calculate(ct, body, [beam], LINAC, options=replace(NATIVE, fluence_shift_mm=mm))
+        for mm in (-0.5, 0.0)
+    )
+
+    row = 70
+    shifted, straight, depth_mm = (
+        shifted.values[:, row],
+        straight.values[:, row],
+        straight.grid.to_patient(np.array([0.0, row, 0.0]))[1] + 100,
+    )
+    slopes = np.gradient(straight, 2.5)
+    expected = 0.5 * (1000 + depth_mm) / 1000 * (slopes[0] + slopes[1])
+    np.testing.assert_allclose(shifted - straight, expected, atol=0.02 * straight.max())
 
 
 def test_beamlets_off_the_lattice_are_refused(grid_of, patient_of, open_field):

@@ -19,6 +19,7 @@ from aegle.planning.photon_plan import (
     plan,
     prescribe,
 )
+from aegle.planning.sequencing import delivered
 from aegle.planning.targets import TargetOptions, make_targets
 
 OPTIONS = PhotonPlanOptions(dose_grid_mm=4.0, iterations=30)
@@ -294,3 +295,24 @@ def test_refuses_what_cannot_be_planned(chest):
         attempt(ct, StructureSet((*others, moved)))
     with pytest.raises(InputError, match="outline of the body"):
         attempt(ct, without(structures, "body"))
+
+
+def test_apertures_deliver_the_fluence_that_the_dose_is_of(chest):
+    ct, structures, prescription = chest
+    made = plan(
+        ct, structures, prescription, options=replace(OPTIONS, delivery="step-and-shoot", beams=5)
+    )
+
+    for beam in made.beams:
+        assert beam.apertures
+        np.testing.assert_allclose(delivered(beam, beam.apertures), beam.weights)
+    body = structures["body"]
+    again = calculate(
+        ct,
+        body,
+        made.beams,
+        machine("generic_6mv"),
+        options=DoseOptions(dose_grid_mm=4.0, lateral_cutoff_mm=80.0),
+    )
+    np.testing.assert_allclose(again.values, made.dose.values, atol=1e-3)
+    assert "apertures" in str(made.notices[0])

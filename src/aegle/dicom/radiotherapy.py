@@ -1,8 +1,8 @@
 """A treatment plan as RT Plan and its dose as RT Dose.
 
-The plan names beams, angles, isocentre, fractions and prescription, and the rectangle that
-holds each beam's fluence. It has no leaf positions and no monitor units per beam: it documents
-an optimised fluence and cannot be delivered, which its label and description say.
+The plan names beams, angles, isocentre, fractions and prescription. Beams that were cut into
+apertures have leaf positions and monitor units; others the rectangle that holds their fluence,
+which cannot be delivered, as label and description say.
 
 Sources: DICOM PS3.3 A.20, C.8.8.9 to C.8.8.14 (plan); A.18, C.8.8.3, C.8.8.4 (dose, dose-volume
 histogram); angles after IEC 61217.
@@ -21,19 +21,24 @@ from pydicom.uid import (
     RTStructureSetStorage,
 )
 
-from aegle.dicom import attributes, structure_set
-from aegle.dicom.attributes import decimal, decimals, fill, instance, item
+from aegle.dicom import attributes, plan_beams, structure_set
+from aegle.dicom.attributes import decimal, fill, instance, item
 from aegle.dicom.dose_frames import along_normal, attributes_of, volume_of
 from aegle.domain.errors import FileError
-from aegle.domain.plan import Beam, DoseVolumeCurve, Plan
+from aegle.domain.plan import DoseVolumeCurve, Plan
 from aegle.domain.study import Image, Patient
 from aegle.domain.volume import Quantity, Volume
 from aegle.record.identity import digest
 
-_PLAN_LABEL = "FLUENCE ONLY"
-_PLAN_DESCRIPTION = (
+_FLUENCE = (
+    "FLUENCE ONLY",
     "Optimised fluence for research: beams, angles and prescription. No leaf positions and no "
-    "monitor units per beam, so it cannot be delivered. The jaws enclose the fluence."
+    "monitor units per beam, so it cannot be delivered. The jaws enclose the fluence.",
+)
+_APERTURES = (
+    "RESEARCH ONLY",
+    "Step-and-shoot apertures for research. Not for treatment: leaf transmission and the limits "
+    "of a real machine are not modelled.",
 )
 
 
@@ -46,7 +51,7 @@ def plan_uid(plan: Plan, image: Image, patient: Patient, *, now: datetime) -> st
         now,
         repr(plan.prescription),
         plan.machine,
-        *(_beam_content(beam) for beam in plan.beams),
+        *(plan_beams.content(beam) for beam in plan.beams),
         digest(np.ascontiguousarray(plan.dose.values).tobytes()),
         attributes.grid_content(plan.dose.grid),
         str([(c.structure, c.mean_gy, c.volume_ml) for c in plan.curves]),
@@ -67,12 +72,14 @@ def write_plan(plan: Plan, image: Image, patient: Patient, path: Path, *, now: d
         path: The file to write.
         now: Time of creation.
     """
+    is_shaped = all(beam.apertures for beam in plan.beams)
+    label, description = _APERTURES if is_shaped else _FLUENCE
     identity = attributes.derived_identity(
         RTPlanStorage,
         plan_uid(plan, image, patient, now=now),
         modality="RTPLAN",
         series_number=903,
-        description="Plan (fluence only)",
+        description="Plan (apertures)" if is_shaped else "Plan (fluence only)",
     )
     dataset = attributes.begin(identity, image.series, patient, now=now)
     structures_uid = structure_set.instance_uid(plan.structures, image, patient, now=now)
@@ -82,8 +89,8 @@ def write_plan(plan: Plan, image: Image, patient: Patient, path: Path, *, now: d
             "OperatorsName": "",
             "FrameOfReferenceUID": image.series.frame_of_reference_uid,
             "PositionReferenceIndicator": "",
-            "RTPlanLabel": _PLAN_LABEL,
-            "RTPlanDescription": _PLAN_DESCRIPTION,
+            "RTPlanLabel": label,
+            "RTPlanDescription": description,
             "RTPlanDate": attributes.day(now),
             "RTPlanTime": attributes.clock(now),
             "RTPlanGeometry": "PATIENT",
@@ -96,7 +103,8 @@ def write_plan(plan: Plan, image: Image, patient: Patient, path: Path, *, now: d
             "FractionGroupSequence": Sequence([_fractions(plan)]),
             "PatientSetupSequence": Sequence([item(PatientSetupNumber=1, PatientPosition="HFS")]),
             "BeamSequence": Sequence(
-                _beam(number, beam, plan.machine) for number, beam in enumerate(plan.beams, 1)
+                plan_beams.beam_item(number, beam, plan.machine, plan.prescription.fractions)
+                for number, beam in enumerate(plan.beams, 1)
             ),
         },
     )
@@ -225,70 +233,7 @@ def _fractions(plan: Plan) -> Dataset:
         NumberOfBeams=len(plan.beams),
         NumberOfBrachyApplicationSetups=0,
         ReferencedBeamSequence=Sequence(
-            item(ReferencedBeamNumber=number) for number in range(1, len(plan.beams) + 1)
+            plan_beams.reference_item(number, beam, plan.prescription.fractions)
+            for number, beam in enumerate(plan.beams, 1)
         ),
     )
-
-
-def _beam(number: int, beam: Beam, machine: str) -> Dataset:
-    jaws = ("ASYMX", "ASYMY")
-    return item(
-        BeamNumber=number,
-        BeamName=f"Beam {number}",
-        BeamDescription=f"Gantry {beam.gantry_deg:g} deg, couch {beam.couch_deg:g} deg",
-        BeamType="STATIC",
-        RadiationType="PHOTON",
-        TreatmentMachineName=attributes.printable(machine, attributes.SHORT_STRING),
-        PrimaryDosimeterUnit="MU",
-        TreatmentDeliveryType="TREATMENT",
-        BeamLimitingDeviceSequence=Sequence(
-            item(RTBeamLimitingDeviceType=jaw, NumberOfLeafJawPairs=1) for jaw in jaws
-        ),
-        ReferencedPatientSetupNumber=1,
-        NumberOfWedges=0,
-        NumberOfCompensators=0,
-        NumberOfBoli=0,
-        NumberOfBlocks=0,
-        FinalCumulativeMetersetWeight="1",
-        NumberOfControlPoints=2,
-        ControlPointSequence=Sequence(
-            [
-                _first_control_point(beam, jaws),
-                item(ControlPointIndex=1, CumulativeMetersetWeight="1"),
-            ]
-        ),
-    )
-
-
-def _first_control_point(beam: Beam, jaws: tuple[str, str]) -> Dataset:
-    half_mm = beam.beamlet_mm / 2
-    low_mm, high_mm = beam.positions_mm.min(axis=0), beam.positions_mm.max(axis=0)
-    return item(
-        ControlPointIndex=0,
-        CumulativeMetersetWeight="0",
-        GantryAngle=decimal(beam.gantry_deg % 360),
-        GantryRotationDirection="NONE",
-        BeamLimitingDeviceAngle="0",
-        BeamLimitingDeviceRotationDirection="NONE",
-        PatientSupportAngle=decimal(beam.couch_deg % 360),
-        PatientSupportRotationDirection="NONE",
-        TableTopEccentricAngle="0",
-        TableTopEccentricRotationDirection="NONE",
-        TableTopVerticalPosition="",
-        TableTopLongitudinalPosition="",
-        TableTopLateralPosition="",
-        IsocenterPosition=decimals(beam.isocentre_mm),
-        BeamLimitingDevicePositionSequence=Sequence(
-            item(
-                RTBeamLimitingDeviceType=jaw,
-                LeafJawPositions=decimals([low_mm[i] - half_mm, high_mm[i] + half_mm]),
-            )
-            for i, jaw in enumerate(jaws)
-        ),
-    )
-
-
-def _beam_content(beam: Beam) -> str:
-    angles = (beam.gantry_deg, beam.couch_deg, beam.beamlet_mm, *beam.isocentre_mm)
-    arrays = (beam.positions_mm, beam.weights)
-    return str([float(a) for a in angles]) + digest(*(a.tobytes() for a in arrays))

@@ -3,7 +3,7 @@
 Angles follow IEC 61217; dose is absorbed dose to the patient over all fractions [Gy].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -63,8 +63,29 @@ class Prescription:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Aperture:
+    """One opening of a multileaf collimator and the monitor units given through it.
+
+    Lengths lie on the isocentre plane, along the IEC beam limiting device axes [mm].
+    """
+
+    monitor_units: float
+    """For all fractions together [MU]."""
+    left_mm: NDArray[np.float64]
+    """Tips of the leaves at negative x, shape (leaf pair,)."""
+    right_mm: NDArray[np.float64]
+    """Tips of the leaves at positive x; a pair is closed where both are equal."""
+    borders_mm: NDArray[np.float64]
+    """Beam y of the leaf sides, shape (leaf pair + 1,), ascending."""
+
+    def __post_init__(self) -> None:
+        for name in ("left_mm", "right_mm", "borders_mm"):
+            object.__setattr__(self, name, read_only(getattr(self, name), np.float64))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Beam:
-    """One photon field with its optimised fluence."""
+    """One field with its optimised fluence."""
 
     gantry_deg: float
     couch_deg: float
@@ -76,10 +97,45 @@ class Beam:
     """Beamlet centres in the isocentre plane, shape (beamlet, 2): IEC beam x, y [mm]."""
     weights: NDArray[np.float64]
     """Fluence of each beamlet for all fractions together, shape (beamlet,) [MU]."""
+    apertures: tuple[Aperture, ...] = ()
+    """What a multileaf collimator forms, in order; their sum is ``weights``. None: the fluence
+    is ideal."""
+    collimator_deg: float = 0.0
+    """IEC 61217; turns the axes on which ``positions_mm`` are given."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions_mm", read_only(self.positions_mm, np.float64))
         object.__setattr__(self, "weights", read_only(self.weights, np.float64))
+
+    def scaled(self, factor: float) -> "Beam":
+        """Return the beam with all its monitor units multiplied."""
+        apertures = tuple(
+            replace(one, monitor_units=one.monitor_units * factor) for one in self.apertures
+        )
+        return replace(self, weights=self.weights * factor, apertures=apertures)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProtonBeam(Beam):
+    """One field of scanned proton spots.
+
+    ``positions_mm`` are the spots' centres, ``beamlet_mm`` is their spacing and ``weights`` are
+    millions of protons for all fractions together.
+    """
+
+    energies_mev: NDArray[np.float64]
+    """Nominal energy of each spot, shape (spot,) [MeV]."""
+    range_shifter_mm: float = 0.0
+    """Water-equivalent thickness of the range shifter [mm]; 0 where there is none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "energies_mev", read_only(self.energies_mev, np.float64))
+        if self.energies_mev.shape != self.weights.shape:
+            raise OptionError(
+                f"Beam at gantry {self.gantry_deg:g}°: {self.energies_mev.size} energies for "
+                f"{self.weights.size} spots; give one per spot."
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,6 +153,14 @@ class DoseVolumeCurve:
     def __post_init__(self) -> None:
         object.__setattr__(self, "dose_gy", read_only(self.dose_gy, np.float64))
         object.__setattr__(self, "volume_percent", read_only(self.volume_percent, np.float64))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScenarioCurves:
+    """The dose-volume curves of a plan where patient or range differ from the planning CT."""
+
+    name: str
+    curves: tuple[DoseVolumeCurve, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,3 +189,5 @@ class Plan:
     notices: tuple[Text, ...] = ()
     objective_values: tuple[float, ...] = ()
     """Value of the objective at each iteration of the optimiser."""
+    scenarios: tuple[ScenarioCurves, ...] = ()
+    """Where the plan was made to bear errors: the nominal case and each error."""

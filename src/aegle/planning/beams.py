@@ -2,11 +2,12 @@
 
 Angles follow IEC 61217 for a patient lying head first and supine: gantry 0° shines from
 anterior to posterior, 90° from the patient's left; positive couch angles turn the table
-counter-clockwise seen from above. The beam's own axes are IEC beam limiting device x and y at
-collimator angle 0°, and z towards the source.
+counter-clockwise seen from above; positive collimator angles turn the beam limiting device
+counter-clockwise seen from the source. The beam's own axes are IEC beam limiting device x and
+y, and z towards the source.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -68,21 +69,26 @@ class BeamFrame:
 def frame(beam: Beam, sad_mm: float) -> BeamFrame:
     """Return the coordinate system of a beam whose source is ``sad_mm`` from the axis."""
     return BeamFrame(
-        axes(beam.gantry_deg, beam.couch_deg), np.asarray(beam.isocentre_mm, np.float64), sad_mm
+        axes(beam.gantry_deg, beam.couch_deg, beam.collimator_deg),
+        np.asarray(beam.isocentre_mm, np.float64),
+        sad_mm,
     )
 
 
-def axes(gantry_deg: float, couch_deg: float) -> NDArray[np.float64]:
+def axes(gantry_deg: float, couch_deg: float, collimator_deg: float = 0.0) -> NDArray[np.float64]:
     """Return beam x, beam y and the direction to the source as rows of LPS unit vectors."""
+    sin_b, cos_b = np.sin(np.deg2rad(collimator_deg)), np.cos(np.deg2rad(collimator_deg))
+    turned = np.array([(cos_b, sin_b, 0.0), (-sin_b, cos_b, 0.0), (0.0, 0.0, 1.0)])
     sin_g, cos_g = np.sin(np.deg2rad(gantry_deg)), np.cos(np.deg2rad(gantry_deg))
     sin_c, cos_c = np.sin(np.deg2rad(couch_deg)), np.cos(np.deg2rad(couch_deg))
-    return np.array(
+    gantry = np.array(
         [
             (cos_g * cos_c, sin_g, -cos_g * sin_c),
             (sin_c, 0.0, cos_c),
             (sin_g * cos_c, -cos_g, -sin_g * sin_c),
         ]
     )
+    return np.asarray(turned @ gantry)
 
 
 def gantry_angles(target: Structure, body: Structure, count: int) -> tuple[float, ...]:
@@ -103,17 +109,47 @@ def gantry_angles(target: Structure, body: Structure, count: int) -> tuple[float
     return tuple(float(round(middle_deg + place) % 360) for place in places)
 
 
+def equal_angles(count: int, first_deg: float = 0.0) -> tuple[float, ...]:
+    """Return gantry angles spread evenly over a whole turn, ``first_deg`` first, in [0°, 360°)."""
+    return tuple((first_deg + 360 * number / count) % 360 for number in range(count))
+
+
+def arc_angles(
+    start_deg: float, stop_deg: float, spacing_deg: float, *, clockwise: bool = True
+) -> tuple[float, ...]:
+    """Sample an arc, both ends included, as evenly as the wanted spacing allows.
+
+    Args:
+        start_deg: Where the gantry starts.
+        stop_deg: Where it stops; the same as ``start_deg`` means a whole turn.
+        spacing_deg: Greatest distance of two angles.
+        clockwise: Seen by an observer who faces the gantry, the way IEC 61217 angles grow.
+
+    Raises:
+        InputError: The spacing is not positive.
+    """
+    if spacing_deg <= 0:
+        raise InputError(f"An arc cannot be sampled every {spacing_deg:g}°; give more than 0°.")
+    sweep_deg = (stop_deg - start_deg if clockwise else start_deg - stop_deg) % 360 or 360.0
+    steps = int(np.ceil(sweep_deg / spacing_deg - 1e-9))
+    turn = 1 if clockwise else -1
+    places = start_deg + turn * sweep_deg * np.arange(steps + 1) / steps
+    return tuple((places % 360).tolist())
+
+
 def aim(
     target: Structure,
     gantry_deg: float,
     couch_deg: float,
     sad_mm: float,
     *,
+    collimator_deg: float = 0.0,
     options: BeamletOptions,
 ) -> Beam:
     """Open the beamlets that see a target, isocentre in its centre, one unit of fluence each.
 
-    Beamlet centres lie at whole multiples of the beamlet's side from the beam axis.
+    Beamlet centres lie at whole multiples of the beamlet's side from the beam axis, along the
+    axes of the turned collimator.
 
     Raises:
         InputError: The target is empty.
@@ -127,6 +163,7 @@ def aim(
         beamlet_mm=options.beamlet_mm,
         positions_mm=np.zeros((0, 2)),
         weights=np.zeros(0),
+        collimator_deg=collimator_deg,
     )
     voxels = np.argwhere(target.box) + np.asarray(target.start)
     seen_mm = frame(beam, sad_mm).project(target.grid.to_patient(voxels))
@@ -138,11 +175,4 @@ def aim(
     if margin:
         field = binary_dilation(field, np.ones((3, 3), bool), iterations=margin)
     positions_mm = (np.argwhere(field) + first) * options.beamlet_mm
-    return Beam(
-        gantry_deg=gantry_deg,
-        couch_deg=couch_deg,
-        isocentre_mm=beam.isocentre_mm,
-        beamlet_mm=options.beamlet_mm,
-        positions_mm=positions_mm,
-        weights=np.ones(len(positions_mm)),
-    )
+    return replace(beam, positions_mm=positions_mm, weights=np.ones(len(positions_mm)))

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
+from torch.nn import functional
 
 from aegle.domain.errors import GeometryError, InputError
 from aegle.domain.plan import DoseVolumeCurve, Goal, GoalResult, Metric
@@ -23,6 +25,7 @@ MAXIMUM_DOSE_VOLUME_ML = 0.03
 """The highest dose counts where at least this volume receives it."""
 RELATIVE_ROUNDING = 1e-6
 """Doses are kept with 24 significant bits; a goal met to this precision is met."""
+PARTS_HELP = "Parts of a voxel along each side; the dose is linear between voxel centres"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class DoseAtVolumeOptions:
     volume_percent: Annotated[
         float, option("Part of the structure that receives at least D_v", unit="%", gt=0, lt=100)
     ] = 95.0
+    parts: Annotated[int, option(PARTS_HELP, ge=1, le=5)] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,7 @@ class VolumeAtDoseOptions:
     """Options of V_d."""
 
     dose_gy: Annotated[float, option("Dose that counts", unit="Gy", ge=0)] = 20.0
+    parts: Annotated[int, option(PARTS_HELP, ge=1, le=5)] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,7 @@ class CurveOptions:
     """Options of a dose-volume curve."""
 
     step_gy: Annotated[float, option("Distance between the doses", unit="Gy", gt=0)] = 0.1
+    parts: Annotated[int, option(PARTS_HELP, ge=1, le=5)] = 1
 
 
 def dose_at_volume(dose: Volume, structure: Structure, *, options: DoseAtVolumeOptions) -> float:
@@ -54,7 +60,7 @@ def dose_at_volume(dose: Volume, structure: Structure, *, options: DoseAtVolumeO
     Args:
         dose: Absorbed dose [Gy], shape (slice, row, column).
         structure: Mask on the same grid as the dose.
-        options: The volume v [%].
+        options: The volume v [%], and into how many parts voxels are divided.
 
     Returns:
         D_v [Gy]. Voxels count whole; partial volumes are not weighted.
@@ -64,7 +70,7 @@ def dose_at_volume(dose: Volume, structure: Structure, *, options: DoseAtVolumeO
         GeometryError: Dose and structure lie on different grids.
         InputError: The structure is empty.
     """
-    inside = doses_inside(dose, structure)
+    inside = doses_inside(dose, structure, parts=options.parts)
     # Interpolating between voxels would promise a dose that fewer than v % receive.
     covered = math.ceil(round(inside.size * options.volume_percent / 100, 9))
     return _highest(inside, max(covered, 1))
@@ -76,20 +82,20 @@ def volume_at_dose(dose: Volume, structure: Structure, *, options: VolumeAtDoseO
     Raises:
         QuantityError, GeometryError, InputError: As for :func:`dose_at_volume`.
     """
-    inside = doses_inside(dose, structure)
+    inside = doses_inside(dose, structure, parts=options.parts)
     return 100.0 * int(np.count_nonzero(inside >= options.dose_gy)) / inside.size
 
 
-def mean_dose(dose: Volume, structure: Structure) -> float:
+def mean_dose(dose: Volume, structure: Structure, *, parts: int = 1) -> float:
     """Return the mean dose of a structure [Gy].
 
     Raises:
         QuantityError, GeometryError, InputError: As for :func:`dose_at_volume`.
     """
-    return float(doses_inside(dose, structure).mean(dtype=np.float64))
+    return float(doses_inside(dose, structure, parts=parts).mean(dtype=np.float64))
 
 
-def maximum_dose(dose: Volume, structure: Structure) -> float:
+def maximum_dose(dose: Volume, structure: Structure, *, parts: int = 1) -> float:
     """Return D_0.03cm3, the highest dose that at least 0.03 cm³ of a structure receives [Gy].
 
     Of a smaller structure, the dose that all of it receives.
@@ -97,8 +103,8 @@ def maximum_dose(dose: Volume, structure: Structure) -> float:
     Raises:
         QuantityError, GeometryError, InputError: As for :func:`dose_at_volume`.
     """
-    inside = doses_inside(dose, structure)
-    covered = math.ceil(round(MAXIMUM_DOSE_VOLUME_ML / dose.grid.voxel_volume_ml, 9))
+    inside = doses_inside(dose, structure, parts=parts)
+    covered = math.ceil(round(MAXIMUM_DOSE_VOLUME_ML * parts**3 / dose.grid.voxel_volume_ml, 9))
     return _highest(inside, min(covered, inside.size))
 
 
@@ -110,7 +116,7 @@ def curve(dose: Volume, structure: Structure, *, options: CurveOptions) -> DoseV
     Raises:
         QuantityError, GeometryError, InputError: As for :func:`dose_at_volume`.
     """
-    inside = np.sort(doses_inside(dose, structure)).astype(np.float64)
+    inside = np.sort(doses_inside(dose, structure, parts=options.parts)).astype(np.float64)
     steps = int(inside[-1] / options.step_gy) + 2
     doses_gy = options.step_gy * np.arange(steps, dtype=np.float64)
     reached = inside.size - np.searchsorted(inside, doses_gy, side="left")
@@ -151,8 +157,17 @@ def measure(goal: Goal, dose: Volume, structure: Structure) -> float:
     return dose_at_volume(dose, structure, options=DoseAtVolumeOptions(volume_percent=goal.at))
 
 
-def doses_inside(dose: Volume, structure: Structure) -> NDArray[np.float32]:
-    """Return the doses of a structure's voxels [Gy], in the order of the grid.
+def doses_inside(dose: Volume, structure: Structure, *, parts: int = 1) -> NDArray[np.float32]:
+    """Return the doses of a structure's voxels [Gy].
+
+    Args:
+        dose: Absorbed dose [Gy], shape (slice, row, column).
+        structure: Mask on the same grid as the dose.
+        parts: Into how many parts each voxel is divided along each side. Above 1 the dose is
+            linear between voxel centres, and even beyond the outermost ones.
+
+    Returns:
+        Shape (voxel * parts³,), slice after slice.
 
     Raises:
         QuantityError: ``dose`` is not an absorbed dose.
@@ -166,8 +181,31 @@ def doses_inside(dose: Volume, structure: Structure) -> NDArray[np.float32]:
         )
     if structure.is_empty:
         raise InputError(f"'{structure.name}' is empty, so it has no dose.")
-    inside: NDArray[np.float32] = dose.values[structure.window][structure.box]
-    return inside
+    if parts == 1:
+        inside: NDArray[np.float32] = dose.values[structure.window][structure.box]
+        return inside
+    return np.concatenate([_divided(dose, structure, n, parts) for n in range(len(structure.box))])
+
+
+def _divided(dose: Volume, structure: Structure, number: int, parts: int) -> NDArray[np.float32]:
+    """Return the doses of all parts of the voxels in one slice of a structure's box."""
+    (first, _, _), (_, rows, columns) = structure.start, structure.window
+    near = [
+        np.clip(np.arange(span.start - 1, span.stop + 1), 0, size - 1)
+        for span, size in zip(
+            (slice(first + number, first + number + 1), rows, columns),
+            dose.grid.shape,
+            strict=True,
+        )
+    ]
+    around = torch.from_numpy(dose.values[np.ix_(*near)])
+    fine = functional.interpolate(
+        around[None, None], scale_factor=[float(parts)] * 3, mode="trilinear", align_corners=False
+    )[0, 0]
+    inner = fine[parts:-parts, parts:-parts, parts:-parts]
+    mask = structure.box[number].repeat(parts, axis=0).repeat(parts, axis=1)
+    found: NDArray[np.float32] = inner.numpy()[:, mask].reshape(-1)
+    return found
 
 
 def _highest(doses_gy: NDArray[np.float32], covered: int) -> float:

@@ -3,9 +3,10 @@
 Dose per unit fluence at radiological depth d, after Bortfeld T, Schlegel W, Rhein B. Med
 Phys 1993;20:311-318, doi:10.1118/1.597070:
 
-    D = (SAD / r)² · Σₖ βₖ / (βₖ - m) · (exp(-m d) - exp(-βₖ d)) · (fluence ⊗ kernelₖ)
+    D = (SAD / s)² · Σₖ βₖ / (βₖ - m) · (exp(-m d) - exp(-βₖ d)) · (fluence ⊗ kernelₖ)
 
-with r the distance from the source and the fluence and kernels on the isocentre plane.
+with s the distance from the source along the beam axis and the fluence and kernels on the
+isocentre plane. What crosses a part of that plane crosses an area (s / SAD)² as large at s.
 
 Calibration: 1 MU gives 0.01 Gy at the depth of maximum dose on the axis of an open
 100 mm x 100 mm field at a source-to-surface distance of 1000 mm in water. The maximum is
@@ -16,14 +17,16 @@ import json
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.io import loadmat
 from scipy.optimize import minimize_scalar
 from scipy.special import erf
 
-from aegle.domain.errors import OptionError
+from aegle.domain.errors import InputError, OptionError
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +34,8 @@ REFERENCE_FIELD_MM = 100.0
 REFERENCE_SSD_MM = 1000.0
 REFERENCE_GY_PER_MU = 0.01
 DEEPEST_MAXIMUM_MM = 50.0
+MATRAD_LATTICE_MM = 0.5
+"""matRad sums kernels on a lattice of this spacing."""
 FWHM_PER_DEVIATION = float(np.sqrt(8 * np.log(2)))
 
 
@@ -151,3 +156,35 @@ def machine(name: str = "generic_6mv") -> PhotonMachine:
     content: dict[str, Any] = {key: data[key] for key in facts}
     content |= {key: np.asarray(data[key], dtype=np.float64) for key in tables}
     return PhotonMachine(**content)
+
+
+def read_matrad(path: Path) -> PhotonMachine:
+    """Read a photon machine file of matRad or pyRadPlan.
+
+    Kernels must be given per mm², as in the files that came with matRad from April 2026 on and
+    with pyRadPlan; the calibration to monitor units makes up for a constant factor.
+
+    Raises:
+        InputError: The file holds other radiation or lacks a table.
+    """
+    content = loadmat(path, squeeze_me=True, struct_as_record=False)
+    if "machine" not in content or content["machine"].meta.radiationMode != "photons":
+        raise InputError(f"'{path.name}' is not a photon machine of matRad or pyRadPlan.")
+    meta, data = content["machine"].meta, content["machine"].data
+    wanted = ("m", "betas", "kernel", "kernelPos", "penumbraFWHMatIso")
+    missing = [name for name in wanted if not hasattr(data, name)]
+    if missing:
+        raise InputError(f"'{path.name}' lacks {', '.join(missing)}; choose another machine.")
+    kernels = np.atleast_1d(data.kernel)
+    return PhotonMachine(
+        name=str(meta.name),
+        source=path.name,
+        sad_mm=float(meta.SAD),
+        attenuation_per_mm=float(data.m),
+        build_up_per_mm=np.asarray(data.betas, np.float64),
+        penumbra_fwhm_mm=float(data.penumbraFWHMatIso),
+        lattice_mm=MATRAD_LATTICE_MM,
+        ssd_mm=np.array([float(kernel.SSD) for kernel in kernels]),
+        radii_mm=np.asarray(data.kernelPos, np.float64),
+        kernels_per_mm2=np.array([[k.kernel1, k.kernel2, k.kernel3] for k in kernels], np.float64),
+    )

@@ -10,7 +10,7 @@ Method: Bortfeld T, Schlegel W, Rhein B. Med Phys 1993;20:311-318, doi:10.1118/1
 the width of the kernels. Nothing is deposited farther than the lateral cut-off from a beamlet.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,22 +25,34 @@ from torch import Tensor
 from torch.nn import functional
 
 from aegle.domain.errors import GeometryError, OptionError
-from aegle.domain.grid import Grid
 from aegle.domain.plan import Beam
 from aegle.domain.structure import Structure
 from aegle.domain.volume import Quantity, Volume
 from aegle.options import option
-from aegle.planning.beams import BeamFrame, frame
+from aegle.planning.beams import frame
 from aegle.planning.density import relative_density
 from aegle.planning.dose_grid import DoseGrid
+from aegle.planning.influence import StoredDose, total
 from aegle.planning.machine import PhotonMachine
 from aegle.planning.ray_trace import DensityField, Window, radiological_depth, source_to_surface_mm
+from aegle.planning.reach import reached
 
 FLUENCE_STEP_MM = 1.0
 """Greatest spacing at which convolved fluence is held; linear interpolation is then good to
 0.4 % of the open field in the steepest penumbra."""
 
-Progress = Callable[[int, int], None]
+__all__ = [
+    "BeamDose",
+    "DoseOptions",
+    "Medium",
+    "beam_dose",
+    "calculate",
+    "medium",
+    "on_ct",
+    "precision",
+    "threads",
+    "total",
+]
 
 
 @validated(frozen=True, kw_only=True)
@@ -65,6 +77,16 @@ class DoseOptions:
         int, option("CPU threads; more than one pays only where the cores are idle", ge=1, le=64)
     ] = 1
     double_precision: Annotated[bool, option("Calculate in 64-bit numbers (for checks)")] = False
+    fluence_shift_mm: Annotated[
+        float,
+        option(
+            "Shift of all beamlets along beam x and y; -0.25 repeats that of matRad and "
+            "pyRadPlan, whose lattice has no middle",
+            unit="mm",
+            ge=-1,
+            le=1,
+        ),
+    ] = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +117,13 @@ class BeamDose:
     """Spectra of the three kernels, shape (3, row, column)."""
     shape: tuple[int, int]
     """Rows and columns of the fluence image."""
+    reach: int
+    """Pixels from the middle of a kernel to its end."""
+
+    @property
+    def beamlets(self) -> int:
+        """How many weights there are."""
+        return len(self.pixels)
 
     def __call__(self, weights: Tensor) -> Tensor:
         """Return the dose at ``points`` [Gy] for weights of shape (beamlet,) [MU]."""
@@ -122,7 +151,36 @@ class BeamDose:
             pixels=self.pixels,
             kernels=self.kernels,
             shape=self.shape,
+            reach=self.reach,
         )
+
+    def stored(self) -> StoredDose:
+        """Return the same map as a sparse matrix.
+
+        It is faster than this one where few voxels are looked at, but takes 8 bytes for each
+        pair of a beamlet and a voxel that it reaches.
+        """
+        side = 2 * self.reach + 1
+        kernels = torch.fft.irfft2(self.kernels, s=self.shape)[:, :side, :side].contiguous()
+        rows, columns = self.shape
+        sizes = self.places.new_tensor([columns, rows])
+        x, y = (((self.places + 1) * sizes - 1) / 2).T.contiguous()
+        values, points, counts = [], [], []
+        for pixel in self.pixels.tolist():
+            row, column = divmod(pixel, columns)
+            inside = ((x - column - self.reach).abs() < self.reach) & (
+                (y - row - self.reach).abs() < self.reach
+            )
+            near = torch.nonzero(inside).squeeze(1)
+            where = torch.stack([x[near] - column, y[near] - row], dim=-1)
+            samples = functional.grid_sample(
+                kernels[None], ((2 * where + 1) / side - 1)[None, None], align_corners=False
+            )
+            values.append((samples[0, :, 0] * self.terms[:, near]).sum(0))
+            points.append(near.to(torch.int32))
+            counts.append(len(near))
+        ends = torch.tensor([0, *counts], device=x.device).cumsum(0)
+        return StoredDose(self.points, torch.cat(values), torch.cat(points), ends)
 
 
 def medium(ct: Volume, body: Structure, *, options: DoseOptions) -> Medium:
@@ -185,11 +243,13 @@ def beam_dose(
         GeometryError: The beam axis misses the body, or beamlets lie off their lattice.
     """
     aimed = frame(beam, machine.sad_mm)
-    plane = _FluencePlane.of(beam, options.lateral_cutoff_mm)
-    points, seen = _reached(patient, aimed, plane)
+    plane = _FluencePlane.of(beam, options)
+    points, seen = reached(
+        patient.grid.coarse, patient.voxels, aimed, (plane.first_mm, plane.last_mm)
+    )
     if not len(points):
         raise GeometryError(f"The beam at gantry {beam.gantry_deg:g}° misses the body.")
-    window = Window(_triple(seen.min(axis=0)), _triple(seen.max(axis=0)))
+    window = Window.around(seen)
     ssd_mm = source_to_surface_mm(patient.density, aimed, window)
     like = patient.density.values
     local = torch.from_numpy(seen).to(like)
@@ -202,15 +262,8 @@ def beam_dose(
         pixels=torch.from_numpy(plane.pixels(beam)).to(like.device),
         kernels=torch.fft.rfft2(kernels, s=plane.padded),
         shape=plane.padded,
+        reach=plane.reach,
     )
-
-
-def total(beams: Sequence[BeamDose], weights: Sequence[Tensor], voxels: int) -> Tensor:
-    """Return the summed dose of several beams at all voxels of the medium [Gy]."""
-    dose = weights[0].new_zeros(voxels)
-    for beam, fluence in zip(beams, weights, strict=True):
-        dose = dose.index_add(0, beam.points, beam(fluence))
-    return dose
 
 
 def on_ct(patient: Medium, dose_gy: Tensor) -> Volume:
@@ -271,15 +324,25 @@ class _FluencePlane:
     """Pixels of the lateral cut-off."""
     beamlet_mm: float
     cutoff_mm: float
+    shift_mm: float
 
     @classmethod
-    def of(cls, beam: Beam, cutoff_mm: float) -> "_FluencePlane":
+    def of(cls, beam: Beam, options: DoseOptions) -> "_FluencePlane":
+        cutoff_mm = options.lateral_cutoff_mm
         step_mm = beam.beamlet_mm / np.ceil(beam.beamlet_mm / FLUENCE_STEP_MM)
         reach = int(np.ceil(cutoff_mm / step_mm)) + 1
         low, high = beam.positions_mm.min(axis=0), beam.positions_mm.max(axis=0)
         x, y = (low - reach * step_mm).tolist()
         columns, rows = (np.rint((high - low) / step_mm).astype(int) + 2 * reach + 1).tolist()
-        return cls((x, y), (rows, columns), step_mm, reach, beam.beamlet_mm, cutoff_mm)
+        return cls(
+            first_mm=(x, y),
+            shape=(rows, columns),
+            step_mm=step_mm,
+            reach=reach,
+            beamlet_mm=beam.beamlet_mm,
+            cutoff_mm=cutoff_mm,
+            shift_mm=options.fluence_shift_mm,
+        )
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -318,51 +381,15 @@ class _FluencePlane:
     def places(self, seen_mm: Tensor) -> Tensor:
         """Return places on the plane in the units of grid_sample, shape (point, 2)."""
         rows, columns = self.padded
-        first = seen_mm.new_tensor(self.first_mm)
+        first = seen_mm.new_tensor(self.first_mm) + self.shift_mm
         sizes = seen_mm.new_tensor([columns, rows])
         return (2 * (seen_mm - first) / self.step_mm + 1) / sizes - 1
 
 
-def _reached(
-    patient: Medium, beam: BeamFrame, plane: _FluencePlane
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return which voxels lie in a beam's reach, and their (u, v, z) [mm]."""
-    grid = patient.grid.coarse
-    x, y, z = _local(grid, patient.voxels, beam)
-    from_source = beam.sad_mm - z
-    if from_source.min() <= 0:
-        raise GeometryError("Part of the body lies behind the source; check isocentre and units.")
-    u, v = x * beam.sad_mm / from_source, y * beam.sad_mm / from_source
-    (low_u, low_v), (high_u, high_v) = plane.first_mm, plane.last_mm
-    points = np.flatnonzero((u > low_u) & (u < high_u) & (v > low_v) & (v < high_v))
-    return points, np.stack([u[points], v[points], z[points]], axis=-1)
-
-
-def _local(
-    grid: Grid, voxels: NDArray[np.int64], beam: BeamFrame
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return voxel positions along the three axes of a beam, relative to the isocentre [mm]."""
-    indices = np.unravel_index(voxels, grid.shape)
-    origin = beam.axes @ (np.asarray(grid.origin_mm) - beam.isocentre_mm)
-    steps = beam.axes @ (np.asarray(grid.axes).T * np.asarray(grid.spacing_mm))
-    x, y, z = (
-        (start + sum(np.arange(n)[i] * s for n, i, s in zip(grid.shape, indices, row, strict=True)))
-        for start, row in zip(origin, steps, strict=True)
-    )
-    return x, y, z
-
-
 def _depth_terms(machine: PhotonMachine, depth_mm: Tensor, local_mm: Tensor) -> Tensor:
-    u, v, z = local_mm.T
-    from_source = machine.sad_mm - z
-    squared_mm2 = from_source.square() * (1 + (u.square() + v.square()) / machine.sad_mm**2)
+    spread = machine.sad_mm / (machine.sad_mm - local_mm[:, 2])
     m = machine.attenuation_per_mm
     betas = torch.from_numpy(machine.build_up_per_mm).to(depth_mm)[:, None]
     build_up = betas / (betas - m) * (torch.exp(-m * depth_mm) - torch.exp(-betas * depth_mm))
-    terms: Tensor = build_up * (machine.gy_per_mu * machine.sad_mm**2 / squared_mm2)
+    terms: Tensor = build_up * (machine.gy_per_mu * spread.square())
     return terms
-
-
-def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    a, b, c = values.tolist()
-    return a, b, c

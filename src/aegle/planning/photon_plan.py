@@ -1,18 +1,13 @@
 """A photon plan: from CT, structures and a prescription to fluence, dose and judged goals.
 
-Intensity-modulated static fields: every beamlet's fluence is free. Leaf sequencing, which
-turns fluence into leaf positions, is not part of the plan, so the dose is that of ideal fluence.
+Intensity-modulated static fields. Every beamlet's fluence is free; where delivery is asked for, it
+is cut into apertures of a multileaf collimator, and the dose is that of the apertures.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass as plain
 from dataclasses import replace
-from typing import Annotated
 
 import numpy as np
-import torch
-from pydantic.dataclasses import dataclass
-from torch import Tensor
 
 from aegle.domain.codes import StructureType
 from aegle.domain.errors import GeometryError, InputError
@@ -20,7 +15,6 @@ from aegle.domain.plan import Beam, Goal, Plan, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
-from aegle.options import option
 from aegle.planning.beams import BeamletOptions, aim, gantry_angles
 from aegle.planning.dose_volume import (
     CurveOptions,
@@ -29,21 +23,11 @@ from aegle.planning.dose_volume import (
     dose_at_volume,
     evaluate,
 )
-from aegle.planning.intent import Sampling, objectives
+from aegle.planning.fluence import Task, curves_in_scenarios, irradiated
 from aegle.planning.machine import PhotonMachine, machine
 from aegle.planning.notices import cut_off, lying_outside, other_fractions, single_lung
-from aegle.planning.objectives import value
-from aegle.planning.optimise import OptimiserOptions, Optimum, optimise
-from aegle.planning.pencil_beam import (
-    BeamDose,
-    DoseOptions,
-    Medium,
-    beam_dose,
-    medium,
-    on_ct,
-    threads,
-    total,
-)
+from aegle.planning.pencil_beam import threads
+from aegle.planning.photon_options import PhotonPlanOptions
 from aegle.planning.prescription import (
     PrescriptionOptions,
     is_conventional,
@@ -57,49 +41,6 @@ from aegle.planning.targets import LUNGS_MINUS_GTV, with_lungs_minus_gtv
 __all__ = ["PhotonPlanOptions", "PrescriptionOptions", "plan", "prescribe"]
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotonPlanOptions:
-    """How a photon plan is made."""
-
-    gantry_deg: Annotated[
-        tuple[float, ...] | None,
-        option("Gantry angles, IEC 61217; none: chosen on the side of the target", unit="°"),
-    ] = None
-    beams: Annotated[int, option("Number of beams where angles are chosen", ge=1, le=36)] = 7
-    couch_deg: Annotated[
-        float, option("Couch angle of all beams, IEC 61217", unit="°", ge=-180, le=360)
-    ] = 0.0
-    beamlet_mm: Annotated[
-        float, option("Side of a beamlet on the isocentre plane", unit="mm", ge=2, le=20)
-    ] = 5.0
-    dose_grid_mm: Annotated[
-        float, option("Wanted spacing of the dose grid, in whole CT voxels", unit="mm", gt=0)
-    ] = 3.0
-    lateral_cutoff_mm: Annotated[
-        float,
-        option(
-            "Distance from a beamlet beyond which its dose is dropped", unit="mm", ge=75, le=180
-        ),
-    ] = 80.0
-    iterations: Annotated[int, option("Most iterations of the optimiser", ge=1, le=2000)] = 80
-    tolerance: Annotated[
-        float,
-        option("Stop where an iteration lowers the objective by less than this part", ge=0, lt=1),
-    ] = 1e-5
-    normalise: Annotated[
-        bool, option("Scale the plan so that 95 % of the target receive the prescribed dose")
-    ] = True
-    voxels_per_structure: Annotated[
-        int, option("Most voxels that stand for an organ in the optimiser", ge=100)
-    ] = 4000
-    seed: Annotated[int, option("Seed of the drawing of those voxels", ge=0)] = 1
-    machine: Annotated[str, option("Beam model")] = "generic_6mv"
-    device: Annotated[str, option("Where to calculate: cpu, cuda, cuda:1, ...")] = "cpu"
-    threads: Annotated[
-        int, option("CPU threads; more than one pays only where the cores are idle", ge=1, le=64)
-    ] = 1
 
 
 def plan(
@@ -136,48 +77,49 @@ def plan(
     spared = replace(answerable, goals=(*answerable.goals, *withheld))
     treated = machine(options.machine)
     opened = _open_beams(target, body, treated, options)
-    report = _Report(progress, len(opened) + options.iterations + 1)
-    with threads(options.threads):
-        task = _Task(ct, body, known, spared, options)
-        beams, dose, values = _irradiated(task, opened, treated, report)
-    scale = _scale(dose, target, prescription) if options.normalise else 1.0
-    dose = replace(dose, values=dose.values * np.float32(scale))
+    runs = 1 if options.delivery == "fluence" else 2
+    report = _Report(progress, len(opened) + runs * options.iterations + 1)
+    task = Task(ct, body, known, spared, options)
     used = _used(known, spared)
+    shown = [structure for structure in used if structure.type is not _EXTERNAL]
+    with threads(options.threads):
+        found = irradiated(task, opened, treated, step=report.step)
+        scale = _scale(found.dose, target, prescription) if options.normalise else 1.0
+        beams = tuple(beam.scaled(scale) for beam in found.beams)
+        in_scenarios = curves_in_scenarios(task, beams, treated, shown)
+    dose = replace(found.dose, values=found.dose.values * np.float32(scale))
     made = Plan(
         prescription=answerable,
         machine=treated.name,
-        beams=tuple(replace(beam, weights=beam.weights * scale) for beam in beams),
+        beams=beams,
         dose=dose,
         structures=used,
-        curves=tuple(
-            curve(dose, s, options=CurveOptions()) for s in used if s.type is not _EXTERNAL
-        ),
+        curves=tuple(curve(dose, structure, options=CurveOptions()) for structure in shown),
         goals=evaluate(answerable.goals, dose, used),
         notices=(
+            _IDEAL if options.delivery == "fluence" else _APERTURES,
             *notices,
             *other_fractions(prescription),
             *lying_outside(known, target, body),
             *cut_off(body, target, beams, treated.sad_mm),
             *single_lung(known),
         ),
-        objective_values=values,
+        objective_values=found.values,
+        scenarios=in_scenarios,
     )
     report.finish()
     return made
 
 
 _EXTERNAL = StructureType.EXTERNAL
-
-
-@plain(frozen=True, eq=False)
-class _Task:
-    """What is to be irradiated and how; organs are spared by all goals of the prescription."""
-
-    ct: Volume
-    body: Structure
-    structures: StructureSet
-    prescription: Prescription
-    options: PhotonPlanOptions
+_IDEAL = Text(
+    "The dose is that of ideal fluence; leaf sequencing is not part of this plan. "
+    "For research only."
+)
+_APERTURES = Text(
+    "The dose is that of the apertures; leaf transmission, tongue and groove and the leaves' tips "
+    "are not modelled. For research only."
+)
 
 
 class _Report:
@@ -243,11 +185,7 @@ def _answerable(
         Text("Goals for {structure} were left out: it is not delineated.", {"structure": structure})
         for structure in sorted(asked - there)
     ]
-    ideal = Text(
-        "The dose is that of ideal fluence; leaf sequencing is not part of this plan. "
-        "For research only."
-    )
-    return replace(prescription, goals=goals), (ideal, *missing)
+    return replace(prescription, goals=goals), tuple(missing)
 
 
 def _open_beams(
@@ -260,69 +198,6 @@ def _open_beams(
     return tuple(
         aim(target, angle, options.couch_deg, treated.sad_mm, options=beamlets) for angle in angles
     )
-
-
-def _irradiated(
-    task: _Task, opened: Sequence[Beam], treated: PhotonMachine, report: _Report
-) -> tuple[tuple[Beam, ...], Volume, tuple[float, ...]]:
-    """Return beams with optimised weights, their dose, and the objective's course."""
-    options = task.options
-    dose_options = DoseOptions(
-        dose_grid_mm=options.dose_grid_mm,
-        lateral_cutoff_mm=options.lateral_cutoff_mm,
-        device=options.device,
-    )
-    patient = medium(task.ct, task.body, options=dose_options)
-    prepared = []
-    for beam in opened:
-        prepared.append(beam_dose(patient, beam, treated, options=dose_options))
-        report.step()
-    optimum = _optimised(task, patient, prepared, report)
-    fluences = _split(torch.from_numpy(optimum.weights).to(patient.density.values), prepared)
-    with torch.no_grad():
-        dose = on_ct(patient, total(prepared, fluences, len(patient.voxels)))
-    beams = tuple(
-        replace(beam, weights=fluence.cpu().numpy().astype(np.float64))
-        for beam, fluence in zip(opened, fluences, strict=True)
-    )
-    return beams, dose, optimum.values
-
-
-def _optimised(
-    task: _Task, patient: Medium, prepared: Sequence[BeamDose], report: _Report
-) -> Optimum:
-    """Optimise on the voxels that objectives look at."""
-    options, dose_gy = task.options, task.prescription.dose_gy
-    sampling = Sampling(options.voxels_per_structure, options.seed)
-    wanted = objectives(patient, task.structures, task.prescription, sampling)
-    like = patient.density.values
-    looked_at = torch.zeros(len(patient.voxels), dtype=torch.bool, device=like.device)
-    for objective in wanted:
-        looked_at[objective.points] = True
-    number = looked_at.cumsum(0) - 1
-    count = int(looked_at.sum())
-    beams = [beam.at(looked_at) for beam in prepared]
-    local = [replace(objective, points=number[objective.points]) for objective in wanted]
-
-    def relative_dose(weights: Tensor) -> Tensor:
-        return total(beams, _split(weights, beams), count) / dose_gy
-
-    ones = like.new_ones(sum(len(b.pixels) for b in beams))
-    with torch.no_grad():
-        even = relative_dose(ones)[local[0].points].mean()
-    if not float(even) > 0:
-        raise InputError("No beam reaches the target; check the outlines of target and body.")
-    return optimise(
-        lambda weights: value(local, relative_dose(weights)),
-        ones / even,
-        options=OptimiserOptions(iterations=options.iterations, tolerance=options.tolerance),
-        progress=lambda _done, _of: report.step(),
-    )
-
-
-def _split(weights: Tensor, beams: Sequence[BeamDose]) -> tuple[Tensor, ...]:
-    ends = np.cumsum([len(beam.pixels) for beam in beams]).tolist()
-    return torch.tensor_split(weights, ends[:-1])
 
 
 def _scale(dose: Volume, target: Structure, prescription: Prescription) -> float:
