@@ -1,11 +1,13 @@
 """Which voxels and levels stand for a prescription."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from aegle.domain.codes import StructureType
-from aegle.domain.errors import InputError
+from aegle.domain.errors import InputError, OptionError
 from aegle.domain.plan import Goal, Metric, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.planning.intent import Sampling, objectives
@@ -111,3 +113,30 @@ def test_a_target_outside_the_dose_grid_is_refused(case, grid_of, patient_of):
 
     with pytest.raises(InputError, match="'PTV' lies outside the body"):
         objectives(medium(ct, body, options=DoseOptions()), structures, prescription(), SAMPLING)
+
+
+@pytest.mark.parametrize(("priority", "factor"), [(1, 5.0), (2, 1.0), (3, 0.2)])
+def test_priority_of_a_goal_weighs_its_objective(case, priority, factor):
+    patient, structures, _ = case
+    usual = goal(Metric.MEAN_DOSE, 20.0)
+    *_, before = objectives(patient, structures, prescription(usual), SAMPLING)
+    *_, after = objectives(
+        patient, structures, prescription(replace(usual, priority=priority)), SAMPLING
+    )
+
+    assert after.weight == pytest.approx(factor * before.weight)
+
+
+def test_normal_tissue_may_weigh_less(case):
+    patient, structures, _ = case
+    less = replace(SAMPLING, tissue=0.1)
+
+    _, _, near, _ = objectives(patient, structures, prescription(), SAMPLING)
+    _, _, lighter, _ = objectives(patient, structures, prescription(), less)
+
+    assert lighter.weight == pytest.approx(0.1 * near.weight)
+
+
+def test_unknown_priorities_are_refused():
+    with pytest.raises(OptionError, match="none of 1, 2 and 3"):
+        replace(goal(Metric.MEAN_DOSE, 20.0), priority=4)

@@ -16,6 +16,10 @@ from aegle.domain.text import Text
 from aegle.domain.volume import Volume
 
 
+PRIORITIES = (1, 2, 3)
+"""Of goals, the most important first."""
+
+
 class Metric(Enum):
     """A dose-volume quantity (ICRU Report 83)."""
 
@@ -39,11 +43,17 @@ class Goal:
     at_least: float | None = None
     at_most: float | None = None
     source: str = ""
+    priority: int = 2
+    """1: before others, 2: usual, 3: where it costs the others little."""
 
     def __post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):
             raise OptionError(
                 f"Goal for '{self.structure}': give at_least or at_most, one of them."
+            )
+        if self.priority not in PRIORITIES:
+            raise OptionError(
+                f"Goal for '{self.structure}': priority {self.priority} is none of 1, 2 and 3."
             )
         if (self.at is None) == (self.metric in (Metric.DOSE_AT_VOLUME, Metric.VOLUME_AT_DOSE)):
             raise OptionError(

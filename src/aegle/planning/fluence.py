@@ -152,7 +152,7 @@ class _Optimiser:
         self._task, self._treated, self._patient = task, treated, patient
         self._opened, self._step = opened, step
         options = task.options
-        sampling = Sampling(options.voxels_per_structure, options.seed)
+        sampling = Sampling(options.voxels_per_structure, options.seed, options.tissue_weight)
         wanted = objectives(patient, task.structures, task.prescription, sampling)
         self.like = patient.density.values
         self._looked_at = torch.zeros(

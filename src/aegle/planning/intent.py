@@ -35,6 +35,8 @@ SERIAL_WEIGHT = 50.0
 PARALLEL_WEIGHT = 10.0
 """Of limits on means and volumes."""
 TISSUE_WEIGHT = 10.0
+PRIORITY = {1: 5.0, 2: 1.0, 3: 0.2}
+"""Factor on the weight of a goal, by its priority."""
 ROOM = 0.9
 """Objectives aim at this part of an organ's limit."""
 FAR_LEVEL = 0.35
@@ -49,10 +51,12 @@ Points = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many voxels stand for a structure."""
+    """How many voxels stand for a structure, and how much normal tissue weighs."""
 
     most: int
     seed: int
+    tissue: float = 1.0
+    """Factor on the weight of normal tissue."""
 
 
 def objectives(
@@ -77,10 +81,15 @@ def objectives(
         chosen.objective(target, Overdose(TARGET_HIGH), TARGET_WEIGHT),
         *_tissue(chosen, target),
         *(
-            chosen.objective(chosen.of(organ), *_penalty(goal, prescription.dose_gy))
+            chosen.objective(chosen.of(organ), *_weighted(goal, prescription.dose_gy))
             for goal, organ in organs
         ),
     )
+
+
+def _weighted(goal: Goal, dose_gy: float) -> tuple[Penalty, float]:
+    penalty, weight = _penalty(goal, dose_gy)
+    return penalty, weight * PRIORITY[goal.priority]
 
 
 def _penalty(goal: Goal, dose_gy: float) -> tuple[Penalty, float]:
@@ -105,7 +114,8 @@ def _tissue(chosen: "_Voxels", target: Points) -> Sequence[Objective]:
         if points.size:
             free = FAR_LEVEL + (1 - FAR_LEVEL) * np.exp(-distance_mm[points] / FALL_MM)
             level = torch.from_numpy(free).to(chosen.like)
-            found.append(chosen.objective(points, Overdose(level), TISSUE_WEIGHT))
+            weight = TISSUE_WEIGHT * chosen.tissue
+            found.append(chosen.objective(points, Overdose(level), weight))
     return found
 
 
@@ -116,6 +126,7 @@ class _Voxels:
         self._patient = patient
         self._sampling = sampling
         self.like = patient.density.values
+        self.tissue = sampling.tissue
 
     def of(self, structure: Structure, *, sampled: bool = True, least: float = 0.5) -> Points:
         """Return the voxels of which a least share lies inside; all touched, if none is so full."""

@@ -45,6 +45,10 @@ class PhotonPlanOptions(RobustOptions, SequencingOptions):
             "multileaf collimator"
         ),
     ] = "fluence"
+    tissue_weight: Annotated[
+        float,
+        option("Weight of normal tissue without goals, against the usual one", ge=0, le=10),
+    ] = 1.0
     normalise: Annotated[
         bool, option("Scale the plan so that 95 % of the target receive the prescribed dose")
     ] = True
