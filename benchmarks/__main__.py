@@ -4,7 +4,7 @@ import platform
 from datetime import date
 from pathlib import Path
 
-from benchmarks import journey, reading, segmentation, training
+from benchmarks import gamma, journey, reading, segmentation, training
 from benchmarks.line import Line
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -23,6 +23,7 @@ MEASURES = (
     segmentation.export,
     segmentation.sliding_window,
     segmentation.many_classes,
+    gamma.gamma,
     journey.demo,
 )
 

@@ -15,7 +15,6 @@ from aegle.domain.structure import StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
 
-
 PRIORITIES = (1, 2, 3)
 """Of goals, the most important first."""
 
