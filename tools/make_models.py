@@ -187,7 +187,7 @@ def located_page(measured: dict[str, Any]) -> str:
 
 def beside(found: dict[str, dict[str, float]]) -> str:
     """Return what `aegle run` shows of made chests with the shipped network and without it."""
-    names = list(found["rules"])
+    names = [score.split()[0] for score, _, _ in LOCATED[THORAX]]
     rows = [
         "| Outlined by | " + " | ".join(name.replace("_", " ") for name in names) + " |",
         "|---" * (len(names) + 1) + "|",
