@@ -19,7 +19,7 @@ test: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks
 
-# Trains every recipe; stopped, it goes on where it was. About three hours on two cores.
+# Trains every recipe; stopped, it goes on where it was. About five hours on two cores.
 models: $(VENV)/.installed
 	$(BIN)/python tools/make_models.py
 

@@ -24,6 +24,7 @@ from aegle.planning.pencil_beam import (
     DoseOptions,
     Medium,
     beam_dose,
+    dose_in,
     medium,
     on_ct,
     total,
@@ -126,12 +127,8 @@ def curves_in_scenarios(
 def _dose_in(
     case: Scenario, task: Task, patient: Medium, beams: Sequence[Beam], treated: PhotonMachine
 ) -> Volume:
-    seen, dose_of = case.patient(patient), _dose_of(task, treated)
-    dose = patient.density.values.new_zeros(len(patient.voxels))
-    for beam in beams:
-        part = dose_of(seen, case.beam(beam))
-        dose.index_add_(0, part.points, part(torch.from_numpy(beam.weights.copy()).to(dose)))
-    return on_ct(patient, dose)
+    seen = [case.beam(beam) for beam in beams]
+    return dose_in(case.patient(patient), seen, treated, options=dose_options(task.options))
 
 
 def _dose_of(task: Task, treated: PhotonMachine) -> Callable[[Medium, Beam], BeamDose]:

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as validated
-from scipy.fft import next_fast_len
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 from torch.nn import functional
@@ -32,14 +31,11 @@ from aegle.options import option
 from aegle.planning.beams import frame
 from aegle.planning.density import relative_density
 from aegle.planning.dose_grid import DoseGrid
+from aegle.planning.fluence_plane import FluencePlane
 from aegle.planning.influence import StoredDose, total
 from aegle.planning.machine import PhotonMachine
 from aegle.planning.ray_trace import DensityField, Window, radiological_depth, source_to_surface_mm
 from aegle.planning.reach import reached
-
-FLUENCE_STEP_MM = 1.0
-"""Greatest spacing at which convolved fluence is held; linear interpolation is then good to
-0.4 % of the open field in the steepest penumbra."""
 
 __all__ = [
     "BeamDose",
@@ -243,7 +239,7 @@ def beam_dose(
         GeometryError: The beam axis misses the body, or beamlets lie off their lattice.
     """
     aimed = frame(beam, machine.sad_mm)
-    plane = _FluencePlane.of(beam, options)
+    plane = FluencePlane.of(beam, options.lateral_cutoff_mm, options.fluence_shift_mm)
     points, seen = reached(
         patient.grid.coarse, patient.voxels, aimed, (plane.first_mm, plane.last_mm)
     )
@@ -301,89 +297,24 @@ def calculate(
         GeometryError: Grids differ or a beam misses the body.
     """
     with threads(options.threads):
-        patient = medium(ct, body, options=options)
-        like = patient.density.values
-        dose = like.new_zeros(len(patient.voxels))
-        for beam in beams:
-            prepared = beam_dose(patient, beam, machine, options=options)
-            weights = torch.from_numpy(beam.weights.copy()).to(like)
-            dose.index_add_(0, prepared.points, prepared(weights))
-        return on_ct(patient, dose)
+        return dose_in(medium(ct, body, options=options), beams, machine, options=options)
 
 
-@dataclass(frozen=True)
-class _FluencePlane:
-    """The lattice on the isocentre plane that holds beamlets and convolved fluence."""
+def dose_in(
+    patient: Medium, beams: Sequence[Beam], machine: PhotonMachine, *, options: DoseOptions
+) -> Volume:
+    """Return the dose of beams with given weights in a prepared patient, beam by beam [Gy].
 
-    first_mm: tuple[float, float]
-    """Beam x and y of the first pixel [mm]."""
-    shape: tuple[int, int]
-    """Pixels along y and x, cut-off included."""
-    step_mm: float
-    reach: int
-    """Pixels of the lateral cut-off."""
-    beamlet_mm: float
-    cutoff_mm: float
-    shift_mm: float
-
-    @classmethod
-    def of(cls, beam: Beam, options: DoseOptions) -> "_FluencePlane":
-        cutoff_mm = options.lateral_cutoff_mm
-        step_mm = beam.beamlet_mm / np.ceil(beam.beamlet_mm / FLUENCE_STEP_MM)
-        reach = int(np.ceil(cutoff_mm / step_mm)) + 1
-        low, high = beam.positions_mm.min(axis=0), beam.positions_mm.max(axis=0)
-        x, y = (low - reach * step_mm).tolist()
-        columns, rows = (np.rint((high - low) / step_mm).astype(int) + 2 * reach + 1).tolist()
-        return cls(
-            first_mm=(x, y),
-            shape=(rows, columns),
-            step_mm=step_mm,
-            reach=reach,
-            beamlet_mm=beam.beamlet_mm,
-            cutoff_mm=cutoff_mm,
-            shift_mm=options.fluence_shift_mm,
-        )
-
-    @property
-    def padded(self) -> tuple[int, int]:
-        """Sizes that transform fast and still hold the whole convolution."""
-        rows, columns = self.shape
-        return next_fast_len(rows, real=True), next_fast_len(columns, real=True)
-
-    @property
-    def last_mm(self) -> tuple[float, float]:
-        """Beam x and y of the last pixel that is not padding [mm]."""
-        (x, y), (rows, columns) = self.first_mm, self.shape
-        return x + (columns - 1) * self.step_mm, y + (rows - 1) * self.step_mm
-
-    def pixels(self, beam: Beam) -> NDArray[np.int64]:
-        """Return the flat pixel of each beamlet, such that convolved images start at the first.
-
-        Kernels start ``reach`` pixels before their centre, which shifts the convolved image
-        by as much; beamlets are therefore placed ``reach`` pixels too early.
-        """
-        places = (beam.positions_mm - self.first_mm) / self.step_mm - self.reach
-        whole = np.rint(places).astype(np.int64)
-        if np.abs(places - whole).max() > 1e-3:
-            raise GeometryError(
-                f"Beamlets at gantry {beam.gantry_deg:g}° do not lie on a lattice of "
-                f"{self.step_mm:g} mm; place them at whole multiples from the first."
-            )
-        return whole[:, 1] * self.padded[1] + whole[:, 0]
-
-    def kernels(self, machine: PhotonMachine, ssd_mm: float) -> NDArray[np.float64]:
-        """Return the beamlet kernels up to the cut-off, shape (3, 2 reach + 1, 2 reach + 1)."""
-        places = np.arange(-self.reach, self.reach + 1, dtype=np.float64)
-        positions_mm = self.step_mm * places
-        near = np.hypot(positions_mm[:, None], positions_mm) <= self.cutoff_mm
-        return np.asarray(machine.beamlet_kernels(self.beamlet_mm, positions_mm, ssd_mm) * near)
-
-    def places(self, seen_mm: Tensor) -> Tensor:
-        """Return places on the plane in the units of grid_sample, shape (point, 2)."""
-        rows, columns = self.padded
-        first = seen_mm.new_tensor(self.first_mm) + self.shift_mm
-        sizes = seen_mm.new_tensor([columns, rows])
-        return (2 * (seen_mm - first) / self.step_mm + 1) / sizes - 1
+    Raises:
+        GeometryError: A beam misses the body.
+    """
+    like = patient.density.values
+    dose = like.new_zeros(len(patient.voxels))
+    for beam in beams:
+        prepared = beam_dose(patient, beam, machine, options=options)
+        weights = torch.from_numpy(beam.weights.copy()).to(like)
+        dose.index_add_(0, prepared.points, prepared(weights))
+    return on_ct(patient, dose)
 
 
 def _depth_terms(machine: PhotonMachine, depth_mm: Tensor, local_mm: Tensor) -> Tensor:

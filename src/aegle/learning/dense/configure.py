@@ -30,7 +30,7 @@ class OutlineOptions:
     minutes: Annotated[
         float,
         option("Processor time of one training that the steps are chosen for", unit="min", gt=0),
-    ] = 10.0
+    ] = 15.0
     steps: Annotated[int, option("Updates of a training; 0: by the rules", ge=0)] = 0
     filters: Annotated[
         int, option("Filters of a U-Net's first level; 0: by the rules", ge=0, le=64)
