@@ -10,7 +10,8 @@ from aegle.domain.codes import StructureType
 from aegle.domain.plan import Beam, Goal, Metric, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Quantity, Volume
-from aegle.planning.photon_plan import PhotonPlanOptions, plan
+from aegle.planning.fluence import Task, curves_in_scenarios
+from aegle.planning.photon_plan import PhotonPlanOptions, photons, plan
 from aegle.planning.robust import RobustOptions, Scenario, combined, scenarios
 
 
@@ -110,10 +111,8 @@ def test_a_robust_plan_keeps_the_target_covered_where_a_nominal_one_does_not(wat
 
 
 def plan_in_scenarios(ct, structures, asked, made):
-    from aegle.planning.fluence import Task, curves_in_scenarios
-    from aegle.planning.machine import machine
-
     options = replace(NOMINAL, robust="worst")
-    task = Task(ct, structures["body"], structures, asked, options)
-    found = curves_in_scenarios(task, made.beams, machine(options.machine), [structures["CTV"]])
+    radiation = photons(options)
+    task = Task(radiation.patient(ct, structures["body"]), structures, asked, radiation, options)
+    found = curves_in_scenarios(task, made.beams, made.dose, [structures["CTV"]])
     return replace(made, scenarios=found)

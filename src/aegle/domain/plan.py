@@ -29,6 +29,8 @@ class Metric(Enum):
     MEAN_DOSE = "mean"
     MAXIMUM_DOSE = "max"
     """D_0.03cm3: highest dose that at least 0.03 cm³ receives [Gy]."""
+    EQUIVALENT_UNIFORM_DOSE = "gEUD"
+    """Generalised equivalent uniform dose with an exponent a [Gy] (Niemierko 1999)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,14 @@ class Goal:
     structure: str
     metric: Metric
     at: float | None = None
-    """v [%] of D_v or d [Gy] of V_d; None for mean and maximum."""
+    """v [%] of D_v, d [Gy] of V_d or the exponent a of gEUD; None for mean and maximum."""
     at_least: float | None = None
     at_most: float | None = None
     source: str = ""
     priority: int = 2
     """1: before others, 2: usual, 3: where it costs the others little."""
+    is_constraint: bool = False
+    """Whether the plan must keep it; without, the plan comes as near as other goals allow."""
 
     def __post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):
@@ -54,10 +58,13 @@ class Goal:
             raise OptionError(
                 f"Goal for '{self.structure}': priority {self.priority} is none of 1, 2 and 3."
             )
-        if (self.at is None) == (self.metric in (Metric.DOSE_AT_VOLUME, Metric.VOLUME_AT_DOSE)):
+        if (self.at is None) == (self.metric not in (Metric.MEAN_DOSE, Metric.MAXIMUM_DOSE)):
             raise OptionError(
-                f"Goal for '{self.structure}': D and V need 'at', mean and max must not have it."
+                f"Goal for '{self.structure}': D, V and gEUD need 'at', mean and max must not have "
+                "it."
             )
+        if self.metric is Metric.EQUIVALENT_UNIFORM_DOSE and self.at == 0:
+            raise OptionError(f"Goal for '{self.structure}': the exponent of gEUD must not be 0.")
 
 
 @dataclass(frozen=True, kw_only=True)

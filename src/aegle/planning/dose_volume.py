@@ -20,6 +20,7 @@ from aegle.domain.plan import DoseVolumeCurve, Goal, GoalResult, Metric
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Quantity, Volume
 from aegle.options import option
+from aegle.planning.equivalent_dose import generalised_eud
 
 MAXIMUM_DOSE_VOLUME_ML = 0.03
 """The highest dose counts where at least this volume receives it."""
@@ -152,6 +153,9 @@ def measure(goal: Goal, dose: Volume, structure: Structure) -> float:
     if goal.metric is Metric.MAXIMUM_DOSE:
         return maximum_dose(dose, structure)
     assert goal.at is not None
+    if goal.metric is Metric.EQUIVALENT_UNIFORM_DOSE:
+        inside = torch.from_numpy(doses_inside(dose, structure).astype(np.float64))
+        return float(generalised_eud(inside, goal.at))
     if goal.metric is Metric.VOLUME_AT_DOSE:
         return volume_at_dose(dose, structure, options=VolumeAtDoseOptions(dose_gy=goal.at))
     return dose_at_volume(dose, structure, options=DoseAtVolumeOptions(volume_percent=goal.at))

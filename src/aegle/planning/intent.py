@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
+from torch import Tensor
 
 from aegle.domain.errors import InputError
 from aegle.domain.plan import Goal, Metric, Prescription
 from aegle.domain.structure import Structure, StructureSet
+from aegle.planning.biological_penalties import UniformOverdose
+from aegle.planning.constraints import Constraint
 from aegle.planning.objectives import (
     MeanOverdose,
     Objective,
@@ -39,6 +42,8 @@ PRIORITY = {1: 5.0, 2: 1.0, 3: 0.2}
 """Factor on the weight of a goal, by its priority."""
 ROOM = 0.9
 """Objectives aim at this part of an organ's limit."""
+INWARD = 0.002
+"""Limits that must be kept are drawn in by this part."""
 FAR_LEVEL = 0.35
 """Dose that costs nothing far from the target, relative to the prescribed dose."""
 FALL_MM = 12.0
@@ -87,6 +92,50 @@ def objectives(
     )
 
 
+def constraints(
+    patient: Medium, structures: StructureSet, prescription: Prescription, sampling: Sampling
+) -> tuple[Constraint, ...]:
+    """Return the goals that must be kept as limits on all the voxels of their structures.
+
+    Limits are drawn in by a little, so that interpolation of dose does not break them.
+    """
+    chosen = _Voxels(patient, sampling)
+    found = []
+    for goal in prescription.goals:
+        if goal.is_constraint:
+            # A maximum holds for what the structure touches by a corner, too.
+            least = 0.0 if goal.metric is Metric.MAXIMUM_DOSE else 0.5
+            points = chosen.of(structures[goal.structure], sampled=False, least=least)
+            found.append(_constraint(goal, prescription.dose_gy, chosen.indices(points)))
+    return tuple(found)
+
+
+def _constraint(goal: Goal, dose_gy: float, points: Tensor) -> Constraint:
+    is_upper = goal.at_most is not None
+    limit = goal.at_most if goal.at_most is not None else goal.at_least
+    assert limit is not None
+    exponent = spared = None
+    level_gy = limit
+    if goal.metric is Metric.MEAN_DOSE:
+        exponent = 1.0
+    elif goal.metric is Metric.EQUIVALENT_UNIFORM_DOSE:
+        exponent = goal.at
+    elif goal.metric is Metric.DOSE_AT_VOLUME:
+        assert goal.at is not None
+        spared = goal.at if is_upper else 100 - goal.at
+    elif goal.metric is Metric.VOLUME_AT_DOSE:
+        assert goal.at is not None
+        level_gy, spared = goal.at, limit if is_upper else 100 - limit
+    inward = 1 - INWARD if is_upper else 1 + INWARD
+    return Constraint(
+        points=points,
+        level=inward * level_gy / dose_gy,
+        is_upper=is_upper,
+        spared=max(0, ceil((spared or 0.0) / 100 * len(points)) - 1),
+        exponent=exponent,
+    )
+
+
 def _weighted(goal: Goal, dose_gy: float) -> tuple[Penalty, float]:
     penalty, weight = _penalty(goal, dose_gy)
     return penalty, weight * PRIORITY[goal.priority]
@@ -99,6 +148,8 @@ def _penalty(goal: Goal, dose_gy: float) -> tuple[Penalty, float]:
     if goal.metric is Metric.MEAN_DOSE:
         return MeanOverdose(ROOM * goal.at_most / dose_gy), PARALLEL_WEIGHT
     assert goal.at is not None
+    if goal.metric is Metric.EQUIVALENT_UNIFORM_DOSE:
+        return UniformOverdose(ROOM * goal.at_most / dose_gy, goal.at), PARALLEL_WEIGHT
     if goal.metric is Metric.VOLUME_AT_DOSE:
         return VolumeOverdose(goal.at / dose_gy, ROOM * goal.at_most / 100), PARALLEL_WEIGHT
     return VolumeOverdose(ROOM * goal.at_most / dose_gy, goal.at / 100), PARALLEL_WEIGHT
@@ -151,7 +202,11 @@ class _Voxels:
 
     def objective(self, points: Points, penalty: Penalty, weight: float) -> Objective:
         """Return an objective on voxels."""
-        return Objective(torch.from_numpy(points).to(self.like.device), penalty, weight)
+        return Objective(self.indices(points), penalty, weight)
+
+    def indices(self, points: Points) -> Tensor:
+        """Return voxels as an index on the patient's device."""
+        return torch.from_numpy(points).to(self.like.device)
 
     def distances_mm(self, points: Points) -> NDArray[np.float64]:
         """Return each voxel's distance from the nearest of some voxels, capped [mm]."""

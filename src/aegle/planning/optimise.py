@@ -44,6 +44,7 @@ def optimise(
     objective: Callable[[Tensor], Tensor],
     start: Tensor,
     *,
+    scale: Tensor | None = None,
     options: OptimiserOptions,
     progress: Progress | None = None,
 ) -> Optimum:
@@ -51,22 +52,23 @@ def optimise(
 
     Args:
         objective: Maps weights like ``start`` to a single number.
-        start: First weights, positive; they also set the scale of each variable.
+        start: First weights; without ``scale`` positive.
+        scale: Size that each weight is expected to have, positive; without, that of ``start``.
         options: Limits.
         progress: Called with iterations done and allowed.
 
     Raises:
         InputError: The objective is not a finite number at the start.
     """
-    scale = start.detach()
+    size = (start if scale is None else scale).detach()
 
     def evaluated(factors: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        variable = torch.from_numpy(factors).to(scale).requires_grad_()
-        result = objective(variable * scale)
+        variable = torch.from_numpy(factors).to(size).requires_grad_()
+        result = objective(variable * size)
         (gradient,) = torch.autograd.grad(result, variable)
         return float(result.detach()), gradient.to("cpu", torch.float64).numpy()
 
-    first = np.ones(scale.numel())
+    first = (start.detach() / size).to("cpu", torch.float64).numpy()
     values = [evaluated(first)[0]]
     if not np.isfinite(values[0]):
         raise InputError("The objective has no finite value; check the CT for missing numbers.")
@@ -85,5 +87,5 @@ def optimise(
         callback=record,
         options={"maxiter": options.iterations, "ftol": options.tolerance, "maxcor": 10},
     )
-    weights = found.x * scale.to("cpu", torch.float64).numpy()
+    weights = found.x * size.to("cpu", torch.float64).numpy()
     return Optimum(weights=weights, values=tuple(values))

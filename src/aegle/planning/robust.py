@@ -1,7 +1,7 @@
 """Plans that hold when the patient lies or attenuates otherwise than the planning CT says.
 
 A scenario is one such error: the patient is shifted, or every density is scaled. It only changes
-the coordinates and depths of a beam's voxels, so each scenario is another ``BeamDose`` over the
+the coordinates and depths of a beam's voxels, so each scenario is another map of dose over the
 voxels that the objectives look at.
 
 Sources: Fredriksson A, Forsgren A, Hårdemark B. Med Phys 2011;38:1672-84, doi:10.1118/1.3556559
@@ -21,7 +21,8 @@ from torch import Tensor
 
 from aegle.domain.plan import Beam
 from aegle.options import option
-from aegle.planning.pencil_beam import BeamDose, Medium
+from aegle.planning.influence import DoseMap
+from aegle.planning.pencil_beam import Medium
 
 POWER = 8.0
 """Of the power mean that stands for the largest value: smooth, and at least 76 % of it for nine
@@ -99,8 +100,8 @@ def prepared(
     patient: Medium,
     beams: Sequence[Beam],
     looked_at: Tensor,
-    dose_of: Callable[[Medium, Beam], BeamDose],
-) -> list[BeamDose]:
+    dose_of: Callable[[Medium, Beam], DoseMap],
+) -> list[DoseMap]:
     """Return the beams of a scenario, on some voxels alone.
 
     Args:

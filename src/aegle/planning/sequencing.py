@@ -12,7 +12,8 @@ Methods:
     monitor units.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -127,7 +128,7 @@ def sequence(beam: Beam, *, options: SequencingOptions) -> tuple[Aperture, ...]:
     )
 
 
-def opened_by(beam: Beam, apertures: tuple[Aperture, ...]) -> NDArray[np.float64]:
+def opened_by(beam: Beam, apertures: Sequence[Aperture]) -> NDArray[np.float64]:
     """Return which beamlets each aperture opens, 1 or 0, shape (beamlet, aperture)."""
     opening = np.zeros((len(beam.weights), len(apertures)))
     x, y = beam.positions_mm.T
@@ -139,10 +140,27 @@ def opened_by(beam: Beam, apertures: tuple[Aperture, ...]) -> NDArray[np.float64
     return opening
 
 
-def delivered(beam: Beam, apertures: tuple[Aperture, ...]) -> NDArray[np.float64]:
+def delivered(beam: Beam, apertures: Sequence[Aperture]) -> NDArray[np.float64]:
     """Return the fluence of a beam's beamlets that apertures give together [MU]."""
     units = np.array([one.monitor_units for one in apertures])
     return np.asarray(opened_by(beam, apertures) @ units)
+
+
+@dataclass(frozen=True)
+class Collimator:
+    """A multileaf collimator that moves between apertures while the beam is off."""
+
+    options: SequencingOptions
+
+    def apertures(self, beam: Beam) -> tuple[Aperture, ...]:
+        """Return apertures whose sum is near a beam's fluence; see :func:`sequence`."""
+        return sequence(beam, options=self.options)
+
+    def given(self, beam: Beam, apertures: Sequence[Aperture]) -> Beam:
+        """Return the beam that apertures give, without those of too few monitor units."""
+        least_mu = self.options.smallest_mu
+        kept = tuple(a for a in apertures if a.monitor_units > 0 and a.monitor_units >= least_mu)
+        return replace(beam, weights=delivered(beam, kept), apertures=kept)
 
 
 def beam_on_time(levels: Levels) -> int:
