@@ -27,7 +27,7 @@ from aegle.domain.plan import Goal, Metric
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.planning.density_table import DensityTable
-from aegle.planning.phantom_files import ORIGIN, Phantom, ct_of
+from aegle.planning.phantom_files import CHECK_COMPLETE, ORIGIN, Phantom, ct_of
 
 _NEWER = b"MATLAB 7.3 MAT-file"
 _COLUMNS = 6
@@ -79,9 +79,7 @@ def _loaded(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = loadmat(path, squeeze_me=True, struct_as_record=False)
     except (MatReadError, ValueError, TypeError, KeyError, OSError, NotImplementedError) as error:
-        raise FileError(path, f"it cannot be read ({error}).", "Check that it is complete.") from (
-            error
-        )
+        raise FileError(path, f"it cannot be read ({error}).", CHECK_COMPLETE) from error
     lacking = [name for name in ("ct", "cst") if name not in content]
     if lacking or not hasattr(content["ct"], "resolution") or np.ndim(content["cst"]) == 0:
         what = " and ".join(lacking) or "usable ct and cst"

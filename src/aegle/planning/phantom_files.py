@@ -24,6 +24,7 @@ from aegle.planning.density_table import DensityTable
 
 ENDINGS = (".mat", ".npz")
 ORIGIN = "phantom"
+CHECK_COMPLETE = "Check that it is complete."
 _MASK = "mask_"
 _ARRAYS = ("hu", "spacing_xyz", "origin_xyz")
 _FORM = (
@@ -75,12 +76,10 @@ def read(path: Path) -> Phantom:
 
 def _npz(path: Path) -> Phantom:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FileError(path, f"it cannot be read ({error}).", "Check that it is complete.") from (
-            error
-        )
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise FileError(path, f"it cannot be read ({error}).", CHECK_COMPLETE) from error
     lacking = [name for name in _ARRAYS if name not in found]
     masks = {n.removeprefix(_MASK): mask for n, mask in found.items() if n.startswith(_MASK)}
     if lacking or not masks:

@@ -51,7 +51,10 @@ def build(results: CaseResults, language: Language) -> Document:
         research_use=told(aegle.RESEARCH_USE),
         date=told.day(results.provenance.now),
         tiles=(plan_tile(results, told),),
-        sections=(treatment.section(results, told, palette), closing.limits(results, told)),
+        sections=(
+            treatment.section(results, told, palette),
+            closing.limits(results, told, (closing.STRUCTURES, closing.DOSE)),
+        ),
         labels={
             "report": told("Treatment plan"),
             "contents": told("Contents"),
