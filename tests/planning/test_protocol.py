@@ -119,7 +119,7 @@ def test_a_mistake_is_named_with_file_and_key(file, old, new, said):
 def test_missing_files_and_unknown_names_are_told_apart(tmp_path):
     with pytest.raises(OptionError, match=r"none\.toml: cannot be read as TOML"):
         protocol(tmp_path / "none.toml")
-    with pytest.raises(OptionError, match="No protocol 'brain'; known: .*lung_conventional"):
+    with pytest.raises(OptionError, match=r"No protocol 'brain'; known: .*lung_conventional"):
         protocol("brain")
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 import aegle
 from aegle.cli.cases import Language, LanguageOption, NowOption
@@ -105,12 +106,13 @@ def _list(found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("protocol", "what", "target", "dose", "goals", "source")
     for one in found:
-        dose = f"{one['dose_gy']:g} Gy / {one['fractions']}"
-        goals = str(len(one["goals"]))
-        table.add_row(one["name"], one["title"], one["target"], dose, goals, one["source"])
-    output.print(table)
+        output.print(
+            f"{one['name']}: {one['title']}; {one['dose_gy']:g} Gy in {one['fractions']} fractions "
+            f"to {one['target']}, {len(one['goals'])} goals",
+            markup=False,
+        )
+        output.print(f"  {one['source']}", markup=False)
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -123,14 +125,14 @@ def _show(found: dict[str, Any]) -> None:
     )
     if found["reason"]:
         output.print(found["reason"], markup=False)
-    table = Table("structure", "goal", "limit", "plan", "met")
+    table = Table(Column("structure", overflow="fold"), "goal", "limit", "plan", "met")
     for goal in found["goals"]:
         unit = "%" if goal["metric"] == "V" else "Gy"
         at = "" if goal["at"] is None else f"{goal['at']:g}"
         sign = "≥" if goal["at_least"] is not None else "≤"
         limit = goal["at_least"] if goal["at_least"] is not None else goal["at_most"]
         table.add_row(
-            goal["structure"],
+            escape(goal["structure"]),
             f"{goal['metric']}{at}",
             f"{sign} {limit:g} {unit}",
             f"{goal['value']:.1f} {unit}",

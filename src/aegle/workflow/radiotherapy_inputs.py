@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+from scipy.ndimage import binary_fill_holes
+
 from aegle import image_files
 from aegle.dicom import image_series, segmentation, structure_set
 from aegle.dicom.attachment import refers_to
 from aegle.dicom.scan import Scan, ScannedInstance, scan
 from aegle.domain.case import AllFindings, Examinations, Segmentations
+from aegle.domain.codes import StructureType
 from aegle.domain.errors import FileError, GeometryError, IdentityError, InputError, OptionError
 from aegle.domain.finding import Findings
 from aegle.domain.plan import Goal
@@ -253,7 +257,8 @@ def _read_structures(path: Path, subject: Subject, options: CaseOptions) -> _Fou
             "it holds no structures.",
             "Give an RTSTRUCT or SEG, a label map, a folder of masks, or a phantom.",
         )
-    _require_same_patient(found, subject.patient)
+    if subject.image.series.is_from_dicom:
+        _require_same_patient(found, subject.patient)
     parts = [_drawn_on(one, subject.image) for one in objects]
     parts += [_labels(file, subject.image) for file in found.image_files]
     return _Found(
@@ -292,10 +297,27 @@ def _labels(path: Path, image: Image) -> _Found:
     if not len(read):
         notices = (Text("{file} holds no voxel of a structure.", {"file": path.name}),)
     return _Found(
-        structures=tuple(_on_grid(path, structure, image) for structure in read),
+        structures=tuple(_on_grid(path, structure, image) for structure in _filled_out(read)),
         contents=((path.name, digest(path.read_bytes())),),
         notices=notices,
     )
+
+
+def _filled_out(labels: StructureSet) -> StructureSet:
+    """Give the outline of the body what lies in it: a voxel of a label map bears one label only."""
+    targets = (StructureType.TARGET, StructureType.LESION)
+
+    def filled(structure: Structure) -> Structure:
+        if structure.type is not StructureType.EXTERNAL:
+            return structure
+        mask = np.stack([binary_fill_holes(section) for section in structure.mask])
+        for other in labels:
+            if other.type in targets:
+                mask[other.window] |= other.box
+        facts = {"type": structure.type, "origin": structure.origin}
+        return Structure.of(structure.name, mask, structure.grid, **facts)
+
+    return StructureSet(tuple(map(filled, labels)))
 
 
 def _on_grid(path: Path, structure: Structure, image: Image) -> Structure:
