@@ -99,7 +99,7 @@ def test_a_robust_plan_bears_errors_of_range(planned, water):
     ct, structures, asked = water
     options = replace(OPTIONS, robust="worst", setup_mm=0.0, depth_margin_mm=6.0)
     radiation = protons(options)
-    task = Task(radiation.patient(ct, structures["body"]), structures, asked, radiation, options)
+    task = Task(radiation.patient(ct, structures["body"]), structures, asked, radiation)
     judged = curves_in_scenarios(task, planned.beams, planned.dose, [structures["CTV"]])
 
     borne = plan(*water, options=options)

@@ -113,6 +113,6 @@ def test_a_robust_plan_keeps_the_target_covered_where_a_nominal_one_does_not(wat
 def plan_in_scenarios(ct, structures, asked, made):
     options = replace(NOMINAL, robust="worst")
     radiation = photons(options)
-    task = Task(radiation.patient(ct, structures["body"]), structures, asked, radiation, options)
+    task = Task(radiation.patient(ct, structures["body"]), structures, asked, radiation)
     found = curves_in_scenarios(task, made.beams, made.dose, [structures["CTV"]])
     return replace(made, scenarios=found)

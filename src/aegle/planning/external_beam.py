@@ -25,10 +25,10 @@ from aegle.planning.dose_volume import (
     evaluate,
     measure,
 )
+from aegle.planning.expected_harm import PatientFacts, harms
 from aegle.planning.fluence import Task, curves_in_scenarios, irradiated
 from aegle.planning.notices import cut_off, lying_outside, other_fractions, single_lung
 from aegle.planning.pencil_beam import threads
-from aegle.planning.plan_options import PlanOptions
 from aegle.planning.prescription import is_conventional, lung_alone, lungs_of, published_goals
 from aegle.planning.radiation import Radiation
 from aegle.planning.targets import LUNGS_MINUS_GTV, with_lungs_minus_gtv
@@ -45,9 +45,9 @@ def planned(
     ct: Volume,
     structures: StructureSet,
     prescription: Prescription,
-    radiation: Radiation,
     *,
-    options: PlanOptions,
+    radiation: Radiation,
+    patient: PatientFacts | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Plan external beams.
@@ -57,8 +57,9 @@ def planned(
         structures: Must hold the prescription's target and the outline of the body (type
             ``EXTERNAL``); goals for organs that are missing are left out and said so.
         prescription: What is wanted.
-        radiation: What it is made with.
-        options: Beams, grid and optimiser.
+        radiation: What it is made with, and its options.
+        patient: Facts with which complications are made unlikely by published models; without,
+            only goals count.
         progress: Called with steps done and steps in all.
 
     Returns:
@@ -70,19 +71,21 @@ def planned(
         GeometryError: CT and structures lie on different grids.
     """
     ct.require(Quantity.RADIODENSITY)
+    options = radiation.options
     target, body = _target_and_body(ct, structures, prescription)
     withheld = () if is_conventional(prescription) else published_goals(structures)
     known = _with_derived(structures, (*prescription.goals, *withheld))
     answerable, notices = _answerable(known, prescription, withheld)
     spared = replace(answerable, goals=(*answerable.goals, *withheld))
     angles = options.gantry_deg or gantry_angles(target, body, options.beams)
-    report = _Report(progress, len(angles) + _iterations(spared, radiation, options) + 1)
+    report = _Report(progress, len(angles) + _iterations(spared, radiation) + 1)
     used = _used(known, spared)
     shown = [structure for structure in used if structure.type is not _EXTERNAL]
     with threads(options.threads):
-        patient = radiation.patient(ct, body)
-        opened = [radiation.opened(patient, target, (a, options.couch_deg)) for a in angles]
-        task = Task(patient, known, spared, radiation, options)
+        medium = radiation.patient(ct, body)
+        opened = [radiation.opened(medium, target, (a, options.couch_deg)) for a in angles]
+        judged = () if patient is None else harms(known, target, patient)
+        task = Task(medium, known, spared, radiation, judged)
         found = irradiated(task, opened, step=report.step)
         scale = _scale(found.dose, target, prescription, known) if options.normalise else 1.0
         beams = tuple(beam.scaled(scale) for beam in found.beams)
@@ -133,11 +136,12 @@ class _Report:
             self._progress(self._steps, self._steps)
 
 
-def _iterations(prescription: Prescription, radiation: Radiation, options: PlanOptions) -> int:
+def _iterations(prescription: Prescription, radiation: Radiation) -> int:
     """Return how many iterations may come: for fluence and for apertures, with their rounds."""
     runs = 1 if radiation.collimator is None else 2
     has_limits = any(goal.is_constraint for goal in prescription.goals)
-    each = options.iterations + has_limits * ROUNDS * round_iterations(options.iterations)
+    iterations = radiation.options.iterations
+    each = iterations + has_limits * ROUNDS * round_iterations(iterations)
     return runs * each
 
 

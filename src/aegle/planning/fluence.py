@@ -15,8 +15,9 @@ from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Volume
 from aegle.planning.constraints import optimise_within
 from aegle.planning.dose_volume import CurveOptions, curve
+from aegle.planning.expected_harm import Harm
 from aegle.planning.influence import DoseMap, total
-from aegle.planning.intent import Sampling, constraints, objectives
+from aegle.planning.intent import Sampling, constraints, objectives, organ_voxels
 from aegle.planning.objectives import value
 from aegle.planning.optimise import OptimiserOptions, Optimum
 from aegle.planning.pencil_beam import Medium, on_ct
@@ -38,7 +39,13 @@ class Task:
     structures: StructureSet
     prescription: Prescription
     radiation: Radiation
-    options: PlanOptions
+    harms: tuple[Harm, ...] = ()
+    """Complications to make unlikely."""
+
+    @property
+    def options(self) -> PlanOptions:
+        """Grid, optimiser and errors."""
+        return self.radiation.options
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +137,12 @@ class _Optimiser:
         )
         for points in [one.points for one in wanted] + [one.points for one in limits]:
             self._looked_at[points] = True
+        organs = {organ.name: organ for harm in task.harms for organ in harm.organs}
+        voxels = organ_voxels(patient, tuple(organs.values()), sampling)
+        for points in voxels.values():
+            self._looked_at[points] = True
         number = self._looked_at.cumsum(0) - 1
+        self._organs = {name: number[points] for name, points in voxels.items()}
         self._count = int(self._looked_at.sum())
         self._wanted = [replace(one, points=number[one.points]) for one in wanted]
         self._limits = [replace(one, points=number[one.points]) for one in limits]
@@ -176,7 +188,7 @@ class _Optimiser:
         def evaluated(variables: Tensor) -> tuple[Tensor, list[Tensor]]:
             weights = variables if opening is None else torch.mv(opening, variables)
             found = doses(weights)
-            objective = combined([value(self._wanted, dose) for dose in found], options)
+            objective = combined([self._value(dose) for dose in found], options)
             return objective, [limit.excess(dose) for dose in found for limit in self._limits]
 
         return optimise_within(
@@ -185,6 +197,17 @@ class _Optimiser:
             options=OptimiserOptions(iterations=options.iterations, tolerance=options.tolerance),
             progress=lambda _done, _of: self._step(),
         )
+
+    def _value(self, dose: Tensor) -> Tensor:
+        """Return the objective for the relative dose of one scenario."""
+        task, found = self._task, value(self._wanted, dose)
+        doses_gy = {
+            name: dose[points] * task.prescription.dose_gy for name, points in self._organs.items()
+        }
+        for harm in task.harms:
+            likely = harm.penalty(doses_gy, task.prescription.fractions)
+            found = found + task.options.complication_weight * likely
+        return found
 
     def _with_weights(self, weights: NDArray[np.float64]) -> tuple[Beam, ...]:
         parts = np.split(weights, self._ends)

@@ -37,6 +37,8 @@ SERIAL_WEIGHT = 50.0
 """Of limits on a maximum."""
 PARALLEL_WEIGHT = 10.0
 """Of limits on means and volumes."""
+SPARING_WEIGHT = 0.2
+"""Of an organ's mean dose below its limit: as low as the target allows."""
 TISSUE_WEIGHT = 10.0
 PRIORITY = {1: 5.0, 2: 1.0, 3: 0.2}
 """Factor on the weight of a goal, by its priority."""
@@ -89,6 +91,13 @@ def objectives(
             chosen.objective(chosen.of(organ), *_weighted(goal, prescription.dose_gy))
             for goal, organ in organs
         ),
+        *(
+            chosen.objective(
+                chosen.of(organ), MeanOverdose(0.0), SPARING_WEIGHT * PRIORITY[goal.priority]
+            )
+            for goal, organ in organs
+            if goal.metric is Metric.MEAN_DOSE
+        ),
     )
 
 
@@ -108,6 +117,14 @@ def constraints(
             points = chosen.of(structures[goal.structure], sampled=False, least=least)
             found.append(_constraint(goal, prescription.dose_gy, chosen.indices(points)))
     return tuple(found)
+
+
+def organ_voxels(
+    patient: Medium, organs: Sequence[Structure], sampling: Sampling
+) -> dict[str, Tensor]:
+    """Return the medium's voxels that stand for each organ, by its name."""
+    chosen = _Voxels(patient, sampling)
+    return {organ.name: chosen.indices(chosen.of(organ)) for organ in organs}
 
 
 def _constraint(goal: Goal, dose_gy: float, points: Tensor) -> Constraint:

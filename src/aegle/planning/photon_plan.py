@@ -11,6 +11,7 @@ from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
 from aegle.planning.beams import BeamletOptions, aim
+from aegle.planning.expected_harm import PatientFacts
 from aegle.planning.external_beam import Progress, planned
 from aegle.planning.machine import PhotonMachine, machine
 from aegle.planning.pencil_beam import BeamDose, DoseOptions, Medium, beam_dose, medium
@@ -28,6 +29,7 @@ def plan(
     prescription: Prescription,
     *,
     options: PhotonPlanOptions,
+    patient: PatientFacts | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Plan external-beam photons.
@@ -38,6 +40,8 @@ def plan(
             ``EXTERNAL``); goals for organs that are missing are left out and said so.
         prescription: What is wanted.
         options: Beams, grid and optimiser.
+        patient: Facts with which complications are made unlikely by published models; without,
+            only goals count.
         progress: Called with steps done and steps in all.
 
     Returns:
@@ -49,7 +53,12 @@ def plan(
         GeometryError: CT and structures lie on different grids.
     """
     return planned(
-        ct, structures, prescription, photons(options), options=options, progress=progress
+        ct,
+        structures,
+        prescription,
+        radiation=photons(options),
+        patient=patient,
+        progress=progress,
     )
 
 

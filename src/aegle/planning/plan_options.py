@@ -32,6 +32,15 @@ class PlanOptions(RobustOptions):
         float,
         option("Weight of normal tissue without goals, against the usual one", ge=0, le=10),
     ] = 1.0
+    complication_weight: Annotated[
+        float,
+        option(
+            "Weight of the probability of complications by published models, where facts of the "
+            "patient are given",
+            ge=0,
+            le=100,
+        ),
+    ] = 0.5
     normalise: Annotated[
         bool, option("Scale the plan so that 95 % of the target receive the prescribed dose")
     ] = True

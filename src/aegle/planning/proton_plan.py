@@ -10,6 +10,7 @@ from aegle.domain.plan import Beam, Plan, Prescription, ProtonBeam
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
+from aegle.planning.expected_harm import PatientFacts
 from aegle.planning.external_beam import Progress, planned
 from aegle.planning.influence import StoredDose
 from aegle.planning.pencil_beam import DoseOptions, Medium, medium
@@ -29,6 +30,7 @@ def plan(
     prescription: Prescription,
     *,
     options: ProtonPlanOptions,
+    patient: PatientFacts | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Plan scanned protons.
@@ -39,6 +41,8 @@ def plan(
             ``EXTERNAL``); goals for organs that are missing are left out and said so.
         prescription: What is wanted; its doses are RBE-weighted.
         options: Beams, spots, grid and optimiser.
+        patient: Facts with which complications are made unlikely by published models; without,
+            only goals count.
         progress: Called with steps done and steps in all.
 
     Returns:
@@ -51,7 +55,12 @@ def plan(
         GeometryError: CT and structures lie on different grids.
     """
     return planned(
-        ct, structures, prescription, protons(options), options=options, progress=progress
+        ct,
+        structures,
+        prescription,
+        radiation=protons(options),
+        patient=patient,
+        progress=progress,
     )
 
 

@@ -13,11 +13,15 @@ from enum import Enum
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
+
+from torch import Tensor
 
 from aegle.domain.errors import InputError
 from aegle.domain.text import Text
 from aegle.planning.dose_response import logistic
+
+Number = TypeVar("Number", float, Tensor)
 
 ROUNDING = 1e-9
 """In percentage points; a threshold met to this precision is met."""
@@ -144,20 +148,35 @@ def complication_probability(
     endpoint: Endpoint, doses: HeadNeckDoses, patient: HeadNeckPatient
 ) -> float:
     """Return the probability of a complication."""
+    return float(logistic(log_odds(endpoint, vars(doses), patient)))
+
+
+def log_odds(
+    endpoint: Endpoint, doses_gy: Mapping[str, Number], patient: HeadNeckPatient
+) -> Number:
+    """Return the logarithm of a complication's odds.
+
+    Args:
+        endpoint: The complication.
+        doses_gy: Mean doses under the names of :class:`HeadNeckDoses`, numbers or tensors.
+        patient: Setting, site and complaints.
+    """
     row = _table()[patient.setting.value][endpoint.complication][str(endpoint.grade)]
     if endpoint.complication == "xerostomia":
-        roots = math.sqrt(doses.parotid_ipsilateral) + math.sqrt(doses.parotid_contralateral)
-        effect = row["parotid"] * roots + row["submandibular"] * doses.submandibular
+        near, far = doses_gy["parotid_ipsilateral"], doses_gy["parotid_contralateral"]
+        effect = row["parotid"] * (near**0.5 + far**0.5)
+        effect = effect + row["submandibular"] * doses_gy["submandibular"]
         other = row["complaint"][patient.xerostomia.value]
     else:
         effect = (
-            row["oral_cavity"] * doses.oral_cavity
-            + row["superior"] * doses.constrictor_superior
-            + row["middle"] * doses.constrictor_middle
-            + row["inferior"] * doses.constrictor_inferior
+            row["oral_cavity"] * doses_gy["oral_cavity"]
+            + row["superior"] * doses_gy["constrictor_superior"]
+            + row["middle"] * doses_gy["constrictor_middle"]
+            + row["inferior"] * doses_gy["constrictor_inferior"]
         )
         other = row["complaint"][patient.dysphagia.value] + row["site"][patient.site.value]
-    return logistic(float(row["intercept"] + effect + other))
+    found: Number = row["intercept"] + effect + other
+    return found
 
 
 def select(photons: HeadNeckDoses, protons: HeadNeckDoses, patient: HeadNeckPatient) -> Selection:
@@ -186,6 +205,14 @@ def select(photons: HeadNeckDoses, protons: HeadNeckDoses, patient: HeadNeckPati
     )
 
 
+def thresholds() -> Mapping[str, float]:
+    """Return the least differences of NTCP that count [percentage points].
+
+    Keys are ``grade_2``, ``grade_3`` and ``sum_of_grade_2``.
+    """
+    return MappingProxyType(_table()["thresholds"])
+
+
 def prescreen(photons: HeadNeckDoses, patient: HeadNeckPatient) -> Selection:
     """Compare a photon plan with protons that spare everything.
 
@@ -195,7 +222,7 @@ def prescreen(photons: HeadNeckDoses, patient: HeadNeckPatient) -> Selection:
 
 
 def _reasons(selection: Selection) -> tuple[Text, ...]:
-    limits = _table()["thresholds"]
+    limits = thresholds()
     found = [
         Text(
             "{complication} of grade {grade} or more: {gain:.1f} points less, at least "

@@ -8,11 +8,17 @@ from aegle.domain.text import Text
 from aegle.domain.volume import Volume
 from aegle.planning.influence import DoseMap
 from aegle.planning.pencil_beam import Medium
+from aegle.planning.plan_options import PlanOptions
 from aegle.planning.sequencing import Collimator
 
 
 class Radiation(Protocol):
     """A machine with the way in which its dose is calculated and delivered."""
+
+    @property
+    def options(self) -> PlanOptions:
+        """Beams, grid and optimiser."""
+        ...
 
     @property
     def machine(self) -> str:
