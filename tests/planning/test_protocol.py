@@ -167,7 +167,9 @@ def limits(name):
                 ("parotid_right", "mean", None, 25),
                 ("larynx", "mean", None, 44),
                 ("larynx", "V", 50, 27),
-                ("pharynx_constrictors", "mean", None, 50),
+                ("constrictor_superior", "mean", None, 50),
+                ("constrictor_middle", "mean", None, 50),
+                ("constrictor_inferior", "mean", None, 50),
             },
         ),
         ("tg119_c_shape_easy", (50, 25), {("Core", "D", 10, 25)}),
@@ -198,7 +200,9 @@ def test_structures_are_found_by_their_common_names():
         "Parotid_L",
         "Rt. Parotid",
         "larynx",
-        "pharynx_constrictors",
+        "constrictor_superior",
+        "constrictor_middle",
+        "constrictor_inferior",
     }
 
 
