@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aegle.planning.protocol import read as read_prescription
 from aegle.workflow.learning.recipe import read_recipe
 from aegle.workflow.options import read_options
 
@@ -93,6 +94,15 @@ def test_recipes_in_the_documentation_are_understood(tmp_path):
         file.write_text(block)
 
         read_recipe(file, "data.path=images")
+
+
+def test_prescriptions_in_the_documentation_are_understood(tmp_path):
+    text = (ROOT / "docs/how-to/plan-and-judge.md").read_text()
+    (block,) = re.findall(r"```toml[^\n]*\n(.*?)```", text, re.S)
+    file = tmp_path / "clinic.toml"
+    file.write_text(block)
+
+    assert len(read_prescription(file).prescription.goals) == 2
 
 
 def test_options_files_in_the_documentation_are_understood(tmp_path):

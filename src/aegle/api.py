@@ -25,16 +25,21 @@ if TYPE_CHECKING:
     from aegle.workflow.learning.run_folder import Announce as LearningAnnounce
     from aegle.workflow.learning.run_folder import Done
     from aegle.workflow.pipeline import Announce
+    from aegle.workflow.radiotherapy import PlanInputs, Planned
 
 __all__ = [
     "CaseOptions",
     "Demo",
+    "PlanInputs",
     "ThoraxOptions",
     "demo",
     "describe",
     "doctor",
     "evaluate",
+    "plan",
+    "plan_numbers",
     "predict",
+    "protocols",
     "read_options",
     "recipe",
     "run",
@@ -42,7 +47,11 @@ __all__ = [
     "train",
 ]
 
-_LATER = {"Demo": "aegle.workflow.demo", "ThoraxOptions": "aegle.phantoms.thorax"}
+_LATER = {
+    "Demo": "aegle.workflow.demo",
+    "PlanInputs": "aegle.workflow.radiotherapy",
+    "ThoraxOptions": "aegle.phantoms.thorax",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -93,6 +102,72 @@ def run(
         language=language,
     )
     return journey.run(request, announce=announce or unannounced)
+
+
+def plan(
+    inputs: "str | Path | PlanInputs",
+    out: str | Path | None = None,
+    *,
+    options: CaseOptions | Mapping[str, Any] | None = None,
+    language: "Language" = "en",
+    now: datetime | str | None = None,
+    announce: "Announce | None" = None,
+) -> "Planned":
+    """Make a radiotherapy plan and write it as RT objects, JSON and a page.
+
+    Args:
+        inputs: Folder of a case, or ``api.PlanInputs(ct=..., structures=..., prescription=...)``.
+        out: Folder for the plan; that of a case goes to its folder ``plan`` by default.
+        options: How each step is set; ``{"photons": {"beams": 9}}`` will do.
+        language: Language of the page, ``en`` or ``zh``.
+        now: Time stamp on everything written, or its ISO 8601 text; the present by default.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: No plan can be made; the message says what is wrong and what to do.
+        OptionError: Case and files contradict each other, or an option or the prescription is
+            wrong.
+    """
+    chosen, moment = _options(options), _moment(now)
+    _require_language(language)
+    from aegle.workflow import radiotherapy
+    from aegle.workflow.pipeline import unannounced
+
+    request = radiotherapy.Request(
+        inputs=radiotherapy.PlanInputs(case=inputs) if isinstance(inputs, str | Path) else inputs,
+        out=None if out is None else Path(out),
+        now=moment,
+        options=chosen,
+        language=language,
+    )
+    return radiotherapy.run(request, announce=announce or unannounced)
+
+
+def protocols() -> list[dict[str, Any]]:
+    """Return the prescriptions that come with Aegle, with their goals and sources."""
+    from dataclasses import asdict
+
+    from aegle.planning.protocol import protocols as shipped
+
+    return [
+        {
+            "name": one.name,
+            "title": one.title,
+            "source": one.source,
+            "target": one.prescription.target,
+            "dose_gy": one.prescription.dose_gy,
+            "fractions": one.prescription.fractions,
+            "goals": [asdict(g) | {"metric": g.metric.value} for g in one.prescription.goals],
+        }
+        for one in shipped()
+    ]
+
+
+def plan_numbers(planned: "Planned") -> dict[str, Any]:
+    """Return the numbers of a plan as plain data, as in ``plan.json``."""
+    from aegle.workflow import radiotherapy_files
+
+    return radiotherapy_files.numbers(planned.results)
 
 
 def demo(

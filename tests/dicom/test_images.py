@@ -93,6 +93,26 @@ def test_padding_may_be_a_range(make_slice, write, read_series):
     assert values[0, 0].tolist() == [-1024, -1024, -1024, -1999]
 
 
+@pytest.mark.parametrize(
+    ("facts", "scanner"),
+    [
+        ({}, ""),
+        ({"Manufacturer": "SIEMENS"}, "SIEMENS"),
+        (
+            {"Manufacturer": "SIEMENS", "ManufacturerModelName": "SOMATOM Force", "KVP": "120"},
+            "SIEMENS SOMATOM Force, 120 kV",
+        ),
+        ({"Manufacturer": "Philips", "ManufacturerModelName": "PHILIPS iCT"}, "PHILIPS iCT"),
+        # What this package wrote was made on no scanner.
+        ({"Manufacturer": "Aegle", "ManufacturerModelName": "Aegle", "KVP": "120"}, ""),
+    ],
+)
+def test_the_scanner_is_named_as_the_file_does(make_slice, write, read_series, facts, scanner):
+    image = read_series(write([make_slice(i, **facts) for i in range(3)])).image
+
+    assert image.series.scanner == scanner
+
+
 def test_the_reference_repeats_the_series_in_grid_order(make_slice, write, read_series):
     slices = [
         make_slice(i, ImagePositionPatient=[0, 0, z], SeriesDescription="thorax", StudyID="7")

@@ -279,6 +279,26 @@ def test_open_contours_are_left_out_and_said():
         structure_set.read(content, UNIT)
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "speaks"),
+    [
+        # 12 columns and 10 rows of 1 mm: centres from 0 to 11 and to 9 mm.
+        ((2, 12), (2, 10), False),
+        ((2, 12.1), (2, 5), True),
+        ((-1.1, 5), (2, 5), True),
+        ((2, 5), (2, 10.1), True),
+        ((2, 5), (-1, 5), False),
+    ],
+)
+def test_contours_beyond_the_edge_of_the_image_are_cut_off_and_said(x, y, speaks):
+    found = structure_set.interpret(polygon_file(rectangle(x, y, 0)), UNIT)
+
+    assert len(found.structures) == 1
+    assert [str(n) for n in found.notices] == speaks * [
+        "Structure 'gtv_1': 1 contours reach beyond the edge of the image and were cut off there."
+    ]
+
+
 def test_contours_that_enclose_no_voxel_are_said():
     found = structure_set.interpret(polygon_file(rectangle((2.2, 2.8), (2, 5), 0)), UNIT)
 

@@ -82,9 +82,11 @@ def sentences_of_rules():
 
 
 def sources_of_goals():
-    """Return where the goals of plans come from, as their data file holds it."""
+    """Return where the goals of plans come from, as their data files hold it."""
     text = (SOURCE / "planning/goals.toml").read_text("utf-8")
-    return re.findall(r'^source = "(.*)"$', text, re.MULTILINE)
+    yield from re.findall(r'^source = "(.*)"$', text, re.MULTILINE)
+    for path in sorted((SOURCE / "planning/protocols").glob("*.toml")):
+        yield from (goal["source"] for goal in tomllib.loads(path.read_text("utf-8"))["goal"])
 
 
 def sentences_in_code():

@@ -9,7 +9,7 @@ import sys
 import typer
 
 import aegle
-from aegle.cli import cases, models
+from aegle.cli import cases, models, plans
 from aegle.cli.console import errors
 from aegle.domain.errors import AegleError, OptionError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (cases.demo, cases.run, models.train, models.evaluate, models.predict):
+for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate, models.predict):
     app.command()(command)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)

@@ -27,6 +27,9 @@ CONTOUR_DATA = Tag(0x30060050)
 _RISE = 0.5
 """A contour may rise this part of a slice distance and still counts as lying in one slice."""
 
+_BEYOND = 1.0
+"""A contour may reach this many voxels beyond the outermost voxel centres before it is said."""
+
 _SAME_HEIGHT = 0.025
 """Contours no further apart than this part of a slice distance form one plane."""
 
@@ -47,7 +50,7 @@ def planes_of(
     """Return the contours of each slice, and what was left out."""
     closed, skipped = _closed_contours(contours)
     planes: dict[int, Plane] = {}
-    outside = 0
+    outside = cut = 0
     for indices in map(grid.to_indices, closed):
         height = float(indices[:, 0].mean())
         # Half a slice to each side, but each height in one slice only.
@@ -55,6 +58,7 @@ def planes_of(
         if np.ptp(indices[:, 0]) > _RISE or not 0 <= nearest < grid.shape[0]:
             outside += 1
             continue
+        cut += _is_cut(indices[:, 1:], grid)
         plane = planes.setdefault(nearest, Plane(height, []))
         if abs(plane.height - height) > _SAME_HEIGHT:
             is_nearer = abs(height - nearest) < abs(plane.height - nearest)
@@ -63,7 +67,13 @@ def planes_of(
                 continue
             plane = planes[nearest] = Plane(height, [])
         plane.polygons.append(indices[:, 1:])
-    return planes, _notices(name, outside, skipped)
+    return planes, _notices(name, outside, skipped, cut)
+
+
+def _is_cut(corners: Points, grid: Grid) -> bool:
+    """Return whether a contour of (row, column) indices leaves the image."""
+    last = np.asarray(grid.shape[1:]) - 1
+    return bool(np.any((corners < -_BEYOND) | (corners > last + _BEYOND)))
 
 
 def _closed_contours(contours: Iterable[Dataset]) -> tuple[list[Points], int]:
@@ -96,8 +106,16 @@ def _contour_data(contour: Dataset) -> NDArray[np.float64]:
         ) from error
 
 
-def _notices(name: str, outside: int, skipped: int) -> list[Text]:
+def _notices(name: str, outside: int, skipped: int, cut: int) -> list[Text]:
     notices = []
+    if cut:
+        notices.append(
+            Text(
+                "Structure '{name}': {count} contours reach beyond the edge of the image and were "
+                "cut off there.",
+                {"name": name, "count": cut},
+            )
+        )
     if outside:
         notices.append(
             Text(

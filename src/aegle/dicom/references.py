@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from aegle.dicom import tags
+from aegle.dicom.attributes import MANUFACTURER
+from aegle.dicom.elements import Elements
 from aegle.dicom.moments import moment
 from aegle.dicom.scan import ScannedSeries
 from aegle.domain.study import SeriesReference
@@ -34,4 +36,17 @@ def reference_of(series: ScannedSeries, order: Sequence[int]) -> SeriesReference
         slice_thickness_mm=found.number(tags.SLICE_THICKNESS),
         body_part=found.text(tags.BODY_PART_EXAMINED).upper(),
         view=found.text(tags.VIEW_POSITION).upper(),
+        scanner=_scanner(found),
     )
+
+
+def _scanner(found: Elements) -> str:
+    """Return maker, model and tube voltage; empty for what Aegle itself wrote."""
+    maker = found.text(tags.MANUFACTURER)
+    if not maker or maker == MANUFACTURER:
+        return ""
+    model = found.text(tags.MANUFACTURER_MODEL_NAME)
+    voltage_kv = found.number(tags.KVP)
+    # Some makers begin the model's name with their own.
+    name = model if model.upper().startswith(maker.upper()) else f"{maker} {model}".strip()
+    return f"{name}, {voltage_kv:g} kV" if voltage_kv else name

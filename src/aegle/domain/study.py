@@ -46,6 +46,8 @@ class SeriesReference:
     """DICOM Body Part Examined, e.g. ``CHEST``; empty if the file does not say."""
     view: str = ""
     """DICOM View Position of a radiograph: PA, AP, LL, RL, ...; empty if not said."""
+    scanner: str = ""
+    """Maker, model and tube voltage, e.g. ``SIEMENS SOMATOM Force, 120 kV``; empty if not said."""
     is_from_dicom: bool = True
     """False for an image that came from another kind of file."""
 

@@ -9,11 +9,15 @@ from aegle.domain.case import CaseResults
 from aegle.report.blocks import Block, Cell, Facts, Folded, Paragraph, Section, Table, Tone, plain
 from aegle.report.language import Words, clean, shortened
 
-LIMITS = (
+STRUCTURES = (
     "Structures and lesions are found automatically unless their origin says otherwise; check "
-    "each contour.",
+    "each contour."
+)
+DOSE = "Dose is calculated with a simplified beam model and serves comparison, not treatment."
+LIMITS = (
+    STRUCTURES,
     "Diameters are measured on the slices of the image; their error is about one voxel.",
-    "Dose is calculated with a simplified beam model and serves comparison, not treatment.",
+    DOSE,
     "Categories and responses follow the published rules named beside them; what a rule needs "
     "and the images do not show is not known here.",
 )
@@ -57,7 +61,7 @@ def worklist(results: CaseResults, words: Words) -> Section:
     )
 
 
-def limits(results: CaseResults, words: Words) -> Section:
+def limits(results: CaseResults, words: Words, sentences: tuple[str, ...] = LIMITS) -> Section:
     """Return the chapter on limits and provenance."""
     provenance = results.provenance
     return Section(
@@ -65,7 +69,7 @@ def limits(results: CaseResults, words: Words) -> Section:
         title=words("Limits and provenance"),
         lead=words("What this report does not know, and what it was made from."),
         blocks=(
-            *(Paragraph(words(limit)) for limit in LIMITS),
+            *(Paragraph(words(limit)) for limit in sentences),
             Facts(
                 (
                     (words("Version"), f"Aegle {clean(provenance.version)}"),

@@ -15,7 +15,7 @@ def tiles(results: CaseResults, words: Words) -> tuple[Tile, ...]:
     return (
         _response(results, words),
         _category(results, words),
-        _plan(results, words),
+        plan_tile(results, words),
         _position(results, words),
         _missing(results, words),
     )
@@ -70,7 +70,8 @@ def _category(results: CaseResults, words: Words) -> Tile:
     )
 
 
-def _plan(results: CaseResults, words: Words) -> Tile:
+def plan_tile(results: CaseResults, words: Words) -> Tile:
+    """Return how many goals the plan meets, and what it warns of."""
     title, plan = words("Plan"), results.planning.plan
     if plan is None:
         reason = words.text(results.planning.reason)

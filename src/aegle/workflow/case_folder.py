@@ -104,6 +104,12 @@ def opened(root: Path) -> Iterator[CaseFolder]:
         yield CaseFolder(root)
 
 
+def clear(root: Path) -> None:
+    """Remove the folder of a case in which no stage was finished; leave any other."""
+    if not any((root / "stages").glob(f"*/{KEY}")):
+        _remove(root)
+
+
 def _made(root: Path) -> Path:
     """Make the folder of a case; return the file that a run locks."""
     try:

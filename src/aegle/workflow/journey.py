@@ -18,6 +18,7 @@ from aegle.domain.case import (
 )
 from aegle.domain.errors import IdentityError
 from aegle.domain.worklist import Worklist
+from aegle.planning.density_table import density_table
 from aegle.record.identity import digest
 from aegle.report.language import Language
 from aegle.response.matching import tracked
@@ -61,6 +62,7 @@ def pipeline(options: CaseOptions) -> Pipeline:
         margins=options.margins,
         prescription=options.prescription,
         photons=options.photons,
+        densities=density_table(options.density),
     )
     following = FollowOptions(
         registration=options.registration, matching=options.matching, recist=options.recist

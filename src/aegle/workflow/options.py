@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aegle.dicom.listing import ScanOptions
     from aegle.imaging.registration import RigidOptions
     from aegle.operations.triage import TriageOptions
+    from aegle.planning.density_table import DensityOptions
     from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions
     from aegle.planning.targets import TargetOptions
     from aegle.recognition.characterise import CharacteriseOptions
@@ -60,6 +61,7 @@ _KINDS = {
     "suggest": "aegle.diagnosis.suggest.SuggestOptions",
     "choice": "aegle.workflow.options.TargetChoice",
     "margins": "aegle.planning.targets.TargetOptions",
+    "density": "aegle.planning.density_table.DensityOptions",
     "prescription": "aegle.planning.photon_plan.PrescriptionOptions",
     "photons": "aegle.planning.photon_plan.PhotonPlanOptions",
     "registration": "aegle.imaging.registration.RigidOptions",
@@ -99,6 +101,7 @@ class CaseOptions:
     suggest: "SuggestOptions" = field(default_factory=_default("suggest"))
     choice: TargetChoice = field(default_factory=TargetChoice)
     margins: "TargetOptions" = field(default_factory=_default("margins"))
+    density: "DensityOptions" = field(default_factory=_default("density"))
     prescription: "PrescriptionOptions" = field(default_factory=_default("prescription"))
     photons: "PhotonPlanOptions" = field(default_factory=_default("photons"))
     registration: "RigidOptions" = field(default_factory=_default("registration"))

@@ -29,7 +29,8 @@ from aegle.domain.volume import Quantity
 from aegle.domain.worklist import Worklist
 from aegle.imaging.registration import RigidOptions, register_rigid
 from aegle.operations.triage import TriageOptions, WaitingExamination, order
-from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, plan, prescribe
+from aegle.planning.density_table import DensityTable
+from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
 from aegle.recognition.classify import ClassifyOptions, classify
@@ -40,6 +41,7 @@ from aegle.recognition.thorax_ct import notices as about_organs
 from aegle.recognition.tumours import LesionOptions, find_lesions
 from aegle.response.matching import MatchOptions, match
 from aegle.response.recist_1_1 import Recist11Options, assess
+from aegle.workflow.dose_planning import plan_on
 from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
 
@@ -76,6 +78,8 @@ class TreatmentOptions:
     margins: TargetOptions
     prescription: PrescriptionOptions
     photons: PhotonPlanOptions
+    densities: DensityTable | None = None
+    """Of the CT's scanner; None: a generic one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,14 +201,14 @@ def plan_treatment(
     progress: Progress,
 ) -> Planning:
     """Plan external-beam radiotherapy of one lesion, if there is one on a CT."""
-    index = _planning_visit(examinations, findings, options.choice)
+    index = planning_visit(examinations, findings, options.choice)
     if index is None:
         return Planning(plan=None, reason=_why_no_plan(examinations))
     image = examinations.visits[index].ct
     assert image is not None
     structures = segmentations.visits[index].of(image.name)
     lesions = tuple(o for o in findings.visits[index].lesions if o.image == image.name)
-    gross, reason = _target(structures, lesions, options.choice)
+    gross, reason = treated(structures, lesions, options.choice)
     if gross is None:
         return Planning(plan=None, reason=reason)
     body = next(iter(structures.of_type(StructureType.EXTERNAL)), None)
@@ -220,13 +224,13 @@ def plan_treatment(
         targets = make_targets(body, gross, options=options.margins)
         prescription = prescribe(targets, organs, options=options.prescription)
         known = StructureSet((*targets, *organs))
-        made = plan(image.volume, known, prescription, options=options.photons, progress=progress)
+        made = plan_on(image, known, prescription, options=options, progress=progress)
     except InputError as error:
         return Planning(plan=None, reason=Text("No plan was made: {error}", {"error": str(error)}))
     return Planning(plan=made, visit=index, image=image.name, reason=reason)
 
 
-def _planning_visit(
+def planning_visit(
     examinations: Examinations, findings: AllFindings, choice: TargetChoice
 ) -> int | None:
     """Return the visit to plan on: the first or last with a CT and a lesion on it."""
@@ -247,7 +251,7 @@ def _why_no_plan(examinations: Examinations) -> Text:
     return Text("Dose is calculated on CT, and there is none.")
 
 
-def _target(
+def treated(
     structures: StructureSet, lesions: tuple[Lesion, ...], choice: TargetChoice
 ) -> tuple[Structure | None, Text]:
     """Return what is treated and why, or nothing and why not."""

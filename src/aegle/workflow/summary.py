@@ -13,7 +13,7 @@ def summary(results: CaseResults) -> dict[str, Any]:
     return {
         "patient": results.examinations.patient.id,
         "visits": [_visit(results, index) for index in range(len(results.examinations.visits))],
-        "plan": _plan(results.planning),
+        "plan": plan_summary(results.planning),
         "follow_up": {"reason": str(results.following.reason)}
         if follow_up is None
         else _follow_up(follow_up),
@@ -112,7 +112,8 @@ def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
     }
 
 
-def _plan(planning: Planning) -> dict[str, Any]:
+def plan_summary(planning: Planning) -> dict[str, Any]:
+    """Return what a plan asks for and reaches as JSON data, or why there is none."""
     if planning.plan is None:
         return {"reason": str(planning.reason)}
     made = planning.plan

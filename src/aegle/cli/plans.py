@@ -1,0 +1,143 @@
+"""The command that makes a radiotherapy plan."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Column, Table
+
+import aegle
+from aegle.cli.cases import Language, LanguageOption, NowOption
+from aegle.cli.console import (
+    JsonOption,
+    SettingsOption,
+    output,
+    print_json,
+    progress,
+    stoppable,
+)
+from aegle.domain.errors import OptionError
+
+__all__ = ["Language", "plan"]
+
+
+def plan(
+    case: Annotated[
+        Path | None, typer.Argument(help="Folder of a case; or give --ct instead.")
+    ] = None,
+    ct: Annotated[
+        Path | None,
+        typer.Option("--ct", help="DICOM series, NIfTI file, matRad .mat or .npz phantom."),
+    ] = None,
+    structures: Annotated[
+        Path | None,
+        typer.Option(
+            "--structures",
+            help="RTSTRUCT, SEG, label map, folder of masks or phantom; by default what comes "
+            "with the CT.",
+        ),
+    ] = None,
+    prescription: Annotated[
+        str | None,
+        typer.Option("--prescription", help="TOML file, or a name from --list-protocols."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the plan; CASE/plan by default for a case."),
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name", help="What a structure of the prescription is called, as PTV=OuterTarget."
+        ),
+    ] = None,
+    language: LanguageOption = "en",
+    options: Annotated[
+        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
+    ] = None,
+    settings: SettingsOption = None,
+    now: NowOption = None,
+    list_protocols: Annotated[
+        bool, typer.Option("--list-protocols", help="List the prescriptions that come with Aegle.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a radiotherapy plan: RTPLAN, RTSTRUCT, RTDOSE, plan.json and a page.
+
+    The same plan is not made twice; a changed option, file or prescription makes it anew.
+
+    Example: `aegle plan --ct ct/ --structures rs.dcm --prescription lung_conventional --out plan`
+    """
+    from aegle import api
+
+    if list_protocols:
+        _list(api.protocols(), as_json)
+        return
+    called = dict(_pair(text) for text in names or ())
+    chosen = api.read_options(options, settings or ())
+    with stoppable(), progress() as announce:
+        inputs = api.PlanInputs(
+            case=case, ct=ct, structures=structures, prescription=prescription, names=called
+        )
+        made = api.plan(inputs, out, options=chosen, language=language, now=now, announce=announce)
+    found = api.plan_numbers(made)
+    files = {p.name: str(p.resolve()) for p in sorted(made.folder.iterdir()) if p.name in _FILES}
+    if as_json:
+        print_json(found | {"files": files})
+        return
+    _show(found)
+    for name, path in files.items():
+        output.print(f"{name}: {path}", markup=False)
+    output.print(aegle.RESEARCH_USE, markup=False)
+
+
+_FILES = ("dicom", "plan.json", "plan.html", "plan.pdf")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, structure = text.partition("=")
+    if not (equals and name and structure):
+        raise OptionError(f"Cannot read --name '{text}'; write NAME=STRUCTURE.")
+    return name, structure
+
+
+def _list(found: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        output.print(
+            f"{one['name']}: {one['title']}; {one['dose_gy']:g} Gy in {one['fractions']} fractions "
+            f"to {one['target']}, {len(one['goals'])} goals",
+            markup=False,
+        )
+        output.print(f"  {one['source']}", markup=False)
+
+
+def _show(found: dict[str, Any]) -> None:
+    met = sum(goal["is_met"] for goal in found["goals"])
+    output.print(
+        f"{found['dose_gy']:g} Gy in {found['fractions']} fractions to {found['target']}, "
+        f"{len(found['beams'])} beams of {found['machine']}, {met} of {len(found['goals'])} goals "
+        "met",
+        markup=False,
+    )
+    if found["reason"]:
+        output.print(found["reason"], markup=False)
+    table = Table(Column("structure", overflow="fold"), "goal", "limit", "plan", "met")
+    for goal in found["goals"]:
+        unit = "%" if goal["metric"] == "V" else "Gy"
+        at = "" if goal["at"] is None else f"{goal['at']:g}"
+        sign = "≥" if goal["at_least"] is not None else "≤"
+        limit = goal["at_least"] if goal["at_least"] is not None else goal["at_most"]
+        table.add_row(
+            escape(goal["structure"]),
+            f"{goal['metric']}{at}",
+            f"{sign} {limit:g} {unit}",
+            f"{goal['value']:.1f} {unit}",
+            "yes" if goal["is_met"] else "[red]NO[/red]",
+        )
+    output.print(table)
+    for notice in found["notices"]:
+        output.print(f"Note: {notice}", markup=False)
