@@ -67,7 +67,8 @@ def test_prescribed_dose_around_a_sphere(everywhere, r_mm, axis):
     found = at(everywhere, place)[0, : len(AROUND_MM)]
 
     expected = [blurred_sphere(r_mm, RADIUS_MM, s) for s in AROUND_MM]
-    np.testing.assert_allclose(found, expected, atol=0.02)
+    # The border of a sphere of voxels is known to about a quarter of a millimetre.
+    np.testing.assert_allclose(found, expected, atol=0.025)
 
 
 @pytest.mark.parametrize("z_mm", [0.0, -12.0, 20.0])
@@ -76,7 +77,6 @@ def test_prescribed_dose_in_a_slice_is_that_of_a_disc(everywhere, z_mm):
 
     square = RADIUS_MM**2 - z_mm**2
     expected = [1 - np.exp(-square / (2 * s**2)) for s in IN_SLICE_MM]
-    # Blocks of 4 mm make steps of a disc that shrinks from slice to slice.
     np.testing.assert_allclose(found, expected, atol=0.03)
 
 
@@ -96,9 +96,9 @@ def test_where_targets_overlap_the_highest_level_counts(sphere_of):
         prescribed = PrescribedDose(StructureSet(order), {"PTV": 56.0, "boost": 70.0})
         # 40 mm are 8 and 4 standard deviations: nothing but the boost is seen.
         np.testing.assert_allclose(prescribed.around(middle)[0, :2], 1.0, atol=1e-3)
-        # Halfway between both borders, only the outer level is near.
         between = prescribed.around(np.array([[30, 30, 55]]))[0, 0]
-        assert between == pytest.approx(0.8, abs=0.02)
+        levels = 0.8 * blurred_sphere(50, 60, 5) + 0.2 * blurred_sphere(50, 40, 5)
+        assert between == pytest.approx(levels, abs=0.01)
 
 
 def test_only_what_is_prescribed_relative_to_the_highest_matters(everywhere):
@@ -147,10 +147,13 @@ def test_overlap_volume_histogram_of_two_spheres(sphere_of, apart_mm):
 
     found = overlap_volume_histogram(organ, target, distances_mm)
 
+    # Borders of voxels of 2 mm are known to a part of a voxel.
     whole = 4 / 3 * np.pi * 16**3
-    expected = [100 * lens(16.0, RADIUS_MM + t, apart_mm) / whole for t in distances_mm]
-    np.testing.assert_allclose(found, expected, atol=5.0)
-    assert np.abs(found - expected).mean() < 2.0
+    least, most = (
+        [100 * lens(16.0, RADIUS_MM + t + shift_mm, apart_mm) / whole for t in distances_mm]
+        for shift_mm in (-0.7, 0.7)
+    )
+    assert np.all((found >= np.array(least) - 0.5) & (found <= np.array(most) + 0.5))
 
 
 @given(st.lists(st.floats(-30, 60), min_size=2, max_size=8).map(sorted))

@@ -74,7 +74,7 @@ def load(path: Path) -> Library:
         FileError: The file is missing, damaged, or made with other widths, volumes or format.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             facts = json.loads(found["facts"].tobytes().decode())
             arrays = {name: found[name] for name in ("around", "dose", "curves")}
     except _DAMAGE as error:

@@ -26,7 +26,7 @@ AROUND_MM = (5.0, 10.0, 20.0, 40.0)
 IN_SLICE_MM = (10.0, 20.0, 40.0)
 """Standard deviations of the Gaussian weights within a slice [mm]."""
 BLOCK_MM = 3.0
-"""Finer grids are averaged over blocks whose sides come closest to this."""
+"""Finer grids are averaged over blocks of voxels whose sides stay within this."""
 CUT_OFF = 4.0
 """Standard deviations beyond which a Gaussian weight counts as nothing."""
 
@@ -150,7 +150,7 @@ def _signed_distance_mm(organ: Structure, target: Structure) -> Floats:
 
 def _block(grid: Grid) -> NDArray[np.int64]:
     """Return how many voxels along each side are averaged."""
-    return np.array([max(1, round(BLOCK_MM / s)) for s in grid.spacing_mm], dtype=np.int64)
+    return np.array([max(1, int(BLOCK_MM / s + 1e-6)) for s in grid.spacing_mm], dtype=np.int64)
 
 
 def _checked_targets(
