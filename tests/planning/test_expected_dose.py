@@ -166,7 +166,7 @@ def test_structures_that_nobody_had_are_named(library, patient_with):
 
     assert found.unknown == ("Larynx",)
     assert [c.structure for c in found.curves] == ["PTV"]
-    with pytest.raises(InputError, match="Too few earlier patients .* 'Larynx'"):
+    with pytest.raises(InputError, match=r"Too few earlier patients .* 'Larynx'"):
         found["Larynx"]
     with pytest.raises(InputError, match="'heart' was not compared"):
         found["heart"]

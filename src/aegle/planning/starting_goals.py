@@ -28,7 +28,7 @@ class StartingGoalOptions:
     aim: Annotated[
         Literal["demanding", "expected", "lenient"],
         option(
-            "Which part of the interval organs are asked: its better end, what is expected, or its worse"
+            "What organs are asked: the better end of the interval, its middle or its worse end"
         ),
     ] = "expected"
     volumes_percent: Annotated[
