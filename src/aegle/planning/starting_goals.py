@@ -91,8 +91,8 @@ def _of_target(curve: ExpectedCurve, options: StartingGoalOptions) -> list[Goal]
     # The ends of two intervals may contradict each other; what is expected cannot.
     covered, highest = curve.at(COVERED_PERCENT), curve.at(NEAR_MAXIMUM_PERCENT)
     limits = (
-        (COVERED_PERCENT, covered, {"at_least": covered.dose_gy}),
-        (NEAR_MAXIMUM_PERCENT, highest, {"at_most": highest.dose_gy}),
+        (COVERED_PERCENT, covered, covered.dose_gy, None),
+        (NEAR_MAXIMUM_PERCENT, highest, None, highest.dose_gy),
     )
     return [
         Goal(
@@ -101,9 +101,10 @@ def _of_target(curve: ExpectedCurve, options: StartingGoalOptions) -> list[Goal]
             at=at,
             source=_source(curve, expected),
             priority=options.priority,
-            **limit,
+            at_least=least_gy,
+            at_most=most_gy,
         )
-        for at, expected, limit in limits
+        for at, expected, least_gy, most_gy in limits
     ]
 
 
