@@ -292,7 +292,7 @@ calculated is used, only outlines and prescription.
 | Predicted by | DVH score [Gy] |
 |---|---|
 | mean of each criterion over the other patients | {mean:.2f} |
-| {nearest_count} nearest overlap volume histograms of the organ; targets by the mean | {nearest:.2f} |
+| {nearest_count} nearest overlap volume histograms; targets by the mean | {nearest:.2f} |
 | `aegle.planning.expected_dose.expect` | **{experience:.2f}** |
 
 Below the mean predictor by **{value:.0f} %** ({low:.0f} to {high:.0f}, 95 %, by resampling whole
