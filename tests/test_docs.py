@@ -42,6 +42,14 @@ def test_page_of_outlining_models_holds_the_numbers_that_were_measured():
     assert models.LOCATED_PAGE.read_text() == models.located_page(measured)
 
 
+def test_page_of_starting_goals_holds_the_numbers_that_were_measured():
+    experience = tool("measure_experience")
+    measured = json.loads(experience.MEASURED.read_text())
+
+    assert experience.PAGE.read_text() == experience.page(measured)
+    assert measured["below_percent"]["value"] >= experience.GOAL_PERCENT
+
+
 def test_every_recipe_is_trained_by_make_models_or_measured_by_a_tool():
     models = tool("make_models")
     known = {*models.CROSS_VALIDATED, *models.TRAINED, *models.LABELS, *models.LOCATED}

@@ -95,7 +95,9 @@ def beside(grid_of, positions_of):
     return Volume(values=hu, grid=grid, quantity=Quantity.RADIODENSITY), structures
 
 
-PLAN = PhotonPlanOptions(gantry_deg=(0.0, 60.0, 120.0, 240.0, 300.0), dose_grid_mm=4.0)
+PLAN = PhotonPlanOptions(
+    gantry_deg=(0.0, 60.0, 120.0, 240.0, 300.0), dose_grid_mm=4.0, iterations=40
+)
 
 
 def asked(*goals):

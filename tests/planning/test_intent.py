@@ -140,3 +140,14 @@ def test_normal_tissue_may_weigh_less(case):
 def test_unknown_priorities_are_refused():
     with pytest.raises(OptionError, match="none of 1, 2 and 3"):
         replace(goal(Metric.MEAN_DOSE, 20.0), priority=4)
+
+
+def test_a_second_target_is_filled_to_its_own_level(case):
+    patient, structures, _ = case
+    second = Goal(structure="organ", metric=Metric.DOSE_AT_VOLUME, at=95.0, at_least=40.0)
+
+    *_, added = objectives(patient, structures, prescription(second), SAMPLING)
+
+    level = 40.0 / prescription().dose_gy
+    assert float(added.penalty(torch.full((3,), level))) == 0
+    assert float(added.penalty(torch.full((3,), level - 0.1))) == pytest.approx(0.01, rel=1e-5)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from aegle.report.charts import chart, plot_dose_volume, plot_trend
+from aegle.report.charts import chart, plot_trend
 from aegle.report.follow import chart_visits
 from aegle.report.language import words
+from aegle.report.plan_charts import plot_dose_volume
 
 ENGLISH = words("en")
 

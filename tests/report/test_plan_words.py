@@ -10,8 +10,9 @@ from aegle.domain.plan import DoseVolumeCurve
 from aegle.domain.text import Text
 from aegle.report import document, summary
 from aegle.report.blocks import Facts, Paragraph, Table, Tone
+from aegle.report.dose_values import dose_at_volume
 from aegle.report.language import words
-from aegle.report.treatment import ROUTINE, angle_words, dose_at_volume, warnings_of
+from aegle.report.plan_words import ROUTINE, angle_words, warnings_of
 
 IDEAL = Text(f"{ROUTINE[0]}; leaf sequencing is not part of this plan. For research only.")
 SKIN = Text("{volume_ml:.1f} mL of the target lie in air", {"volume_ml": 1.5})
@@ -62,8 +63,9 @@ def test_notices_stand_right_below_the_facts_warnings_first(case):
     assert blocks[2] == Paragraph(str(IDEAL), Tone.CALM)
 
 
-def test_the_routine_notice_is_one_that_planning_gives():
-    assert any(sentence.startswith(ROUTINE) for sentence in sentences_in_code())
+@pytest.mark.parametrize("start", ROUTINE)
+def test_a_routine_notice_is_one_that_planning_gives(start):
+    assert any(sentence.startswith(start) for sentence in sentences_in_code())
 
 
 def test_every_other_notice_is_a_warning(case):
@@ -103,17 +105,19 @@ def test_dose_at_volume_agrees_with_the_sorted_doses_of_voxels():
         assert told == pytest.approx(doses[percent * 10 - 1], abs=0.1)
 
 
-def test_targets_have_coverage_and_organs_have_none(case):
+def test_every_structure_has_the_doses_that_are_reported(case):
     blocks = document.build(case, "en").sections[2].blocks
     table = next(b for b in blocks if isinstance(b, Table) and b.caption == "Dose to structures")
     rows = {row[0].text: [cell.text for cell in row[3:]] for row in table.rows}
 
-    assert table.heads[3:] == ("D98% [Gy]", "D95% [Gy]", "D2% [Gy]")
+    assert table.heads[3:] == ("D98% [Gy]", "D95% [Gy]", "D50% [Gy]", "D2% [Gy]")
     # V(d) = 100 / (1 + exp((d - 60.12) / 0.8)), so D_v = 60.12 + 0.8 ln(100 / v - 1)
     told = [float(cell) for cell in rows["PTV"]]
-    assert told == pytest.approx([57.01, 58.77, 63.23], abs=0.25)
+    assert told == pytest.approx([57.01, 58.77, 60.12, 63.23], abs=0.25)
     assert rows["PTV"][1] == "58.8", "the same as the goal on D95%, which was taken from voxels"
-    assert rows["heart"] == ["–", "–", "–"]
+    # V(0 Gy) of the made curve is 90.7 %, so nothing is known of D98 and D95.
+    assert rows["heart"][:2] == ["–", "–"]
+    assert [float(cell) for cell in rows["heart"][2:]] == pytest.approx([4.56, 12.34], abs=0.25)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from aegle.domain.case import AllSuggestions
 from aegle.domain.grid import Grid
 from aegle.domain.plan import Beam, Goal, Metric
 from aegle.report.blocks import Tone
+from aegle.report.dose_pictures import beam_lines
 from aegle.report.find import statistics_words
 from aegle.report.language import words
+from aegle.report.plan_words import limit_words, metric_words
 from aegle.report.planes import Plane, View
 from aegle.report.suggest import tone_of, worst
-from aegle.report.treatment import _beam_lines, limit_words, metric_words
 
 
 def with_categories(case, *categories):
@@ -67,7 +68,7 @@ def test_beams_come_from_the_side_that_iec_61217_says(gantry_deg, side):
         weights=np.ones(1),
     )
 
-    (line,) = _beam_lines((beam,), View(grid, Plane.AXIAL))
+    (line,) = beam_lines((beam,), View(grid, Plane.AXIAL))
 
     start = line.ends[0] - 150
     np.testing.assert_allclose(start / np.abs(start).max(), side, atol=1e-9)
@@ -76,7 +77,7 @@ def test_beams_come_from_the_side_that_iec_61217_says(gantry_deg, side):
 def test_beams_with_a_turned_couch_are_not_drawn_in_the_axial_plane(case):
     beam = replace(case.planning.plan.beams[0], couch_deg=30)
 
-    assert _beam_lines((beam,), View(case.planning.plan.dose.grid, Plane.AXIAL)) == ()
+    assert beam_lines((beam,), View(case.planning.plan.dose.grid, Plane.AXIAL)) == ()
 
 
 @pytest.mark.parametrize(

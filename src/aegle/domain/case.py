@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from aegle.domain.alternatives import Comparison
 from aegle.domain.assessment import AllAssessments
 from aegle.domain.finding import Findings, Suggestion
 from aegle.domain.plan import Plan
+from aegle.domain.plan_check import PlanCheck
 from aegle.domain.response import FollowUp
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Examination, Patient
@@ -77,6 +79,10 @@ class Planning:
     """Name of that CT in its examination."""
     reason: Text = Text("")
     """Why there is no plan, or why this target was chosen."""
+    check: PlanCheck | None = None
+    """What the plan rests on."""
+    comparison: Comparison | None = None
+    """Other plans that the patient could be given."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

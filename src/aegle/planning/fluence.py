@@ -194,7 +194,11 @@ class _Optimiser:
         return optimise_within(
             evaluated,
             start,
-            options=OptimiserOptions(iterations=options.iterations, tolerance=options.tolerance),
+            options=OptimiserOptions(
+                iterations=options.iterations,
+                tolerance=options.tolerance,
+                method=options.optimiser,
+            ),
             progress=lambda _done, _of: self._step(),
         )
 

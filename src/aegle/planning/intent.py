@@ -88,15 +88,27 @@ def objectives(
         chosen.objective(target, Overdose(TARGET_HIGH), TARGET_WEIGHT),
         *_tissue(chosen, target),
         *(
-            chosen.objective(chosen.of(organ), *_weighted(goal, prescription.dose_gy))
-            for goal, organ in organs
-        ),
-        *(
             chosen.objective(
                 chosen.of(organ), MeanOverdose(0.0), SPARING_WEIGHT * PRIORITY[goal.priority]
             )
             for goal, organ in organs
             if goal.metric is Metric.MEAN_DOSE
+        ),
+        *(
+            chosen.objective(
+                chosen.of(structures[goal.structure]),
+                Underdose(goal.at_least / prescription.dose_gy),
+                TARGET_WEIGHT * PRIORITY[goal.priority],
+            )
+            for goal in prescription.goals
+            if goal.structure != prescription.target
+            and goal.at_least is not None
+            and goal.metric is Metric.DOSE_AT_VOLUME
+            and not structures[goal.structure].is_empty
+        ),
+        *(
+            chosen.objective(chosen.of(organ), *_weighted(goal, prescription.dose_gy))
+            for goal, organ in organs
         ),
     )
 

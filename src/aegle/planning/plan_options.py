@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic.dataclasses import dataclass
 
 from aegle.options import option
+from aegle.planning.optimise import Method
 from aegle.planning.robust import RobustOptions
 
 
@@ -28,6 +29,13 @@ class PlanOptions(RobustOptions):
         float,
         option("Stop where an iteration lowers the objective by less than this part", ge=0, lt=1),
     ] = 1e-5
+    optimiser: Annotated[
+        Method,
+        option(
+            "l-bfgs-b: SciPy's, on the CPU; projected: spectral projected gradient, where the dose "
+            "is calculated; auto: projected on a GPU"
+        ),
+    ] = "auto"
     tissue_weight: Annotated[
         float,
         option("Weight of normal tissue without goals, against the usual one", ge=0, le=10),

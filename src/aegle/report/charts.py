@@ -1,4 +1,4 @@
-"""Dose-volume and lesion trend plots."""
+"""Plots in the style of the report, and that of lesions over time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aegle.domain.plan import Plan
 from aegle.domain.response import FollowUp, LesionStatus
-from aegle.report.drawing import DPI, font, pixels_of, png
+from aegle.report.drawing import DPI, Picture, font, pixels_of, png
 from aegle.report.language import Words, clean
 
 CHART_PIXELS = (1000, 520)
@@ -28,7 +27,7 @@ COLOURS = (
     "#1d8a8a",
 )
 MARKERS = "osD^v<>ph*"
-MOST_CURVES = 14
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,18 @@ class Visit:
     label: str
 
 
-def chart() -> tuple[Figure, Axes]:
-    """Return an empty chart in the report's style."""
-    figure = Figure(figsize=(CHART_PIXELS[0] / DPI, CHART_PIXELS[1] / DPI), dpi=DPI)
-    return figure, figure.add_axes((0.08, 0.13, 0.64, 0.81))
+def chart(
+    size: tuple[int, int] = CHART_PIXELS, box: Box = (0.08, 0.13, 0.64, 0.81)
+) -> tuple[Figure, Axes]:
+    """Return an empty chart in the report's style.
+
+    Args:
+        size: Width and height [pixel].
+        box: Left, bottom, width and height of the axes as parts of the whole; the default leaves
+            room for names at the right.
+    """
+    figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
+    return figure, figure.add_axes(box)
 
 
 def encoded(figure: Figure) -> bytes:
@@ -50,35 +57,10 @@ def encoded(figure: Figure) -> bytes:
     return png(pixels_of(figure))
 
 
-def plot_dose_volume(axes: Axes, plan: Plan, words: Words, *, has_names: bool = True) -> None:
-    """Draw cumulative dose-volume histograms with the prescribed dose."""
-    for i, curve in enumerate(plan.curves[:MOST_CURVES]):
-        name = clean(words.name(curve.structure))
-        is_target = curve.structure == plan.prescription.target
-        axes.plot(
-            curve.dose_gy,
-            curve.volume_percent,
-            LINE_STYLES[(i // len(COLOURS)) % 4],
-            color=COLOURS[i % len(COLOURS)],
-            linewidth=2.6 if is_target else 1.6,
-            label=name,
-        )
-    prescribed_gy = plan.prescription.dose_gy
-    axes.axvline(prescribed_gy, color=FAINT, linewidth=1, linestyle=":")
-    axes.set_xlim(0, max([prescribed_gy * 1.15, *_highest(plan)]))
-    axes.set_ylim(0, 103)
-    _finish(axes, words("Dose [Gy]"), words("Volume [%]"), words)
-    if has_names:
-        _legend(axes)
-
-
-def _highest(plan: Plan) -> list[float]:
-    """Return the dose at which each curve has fallen to zero [Gy]."""
-    return [
-        float(curve.dose_gy[curve.volume_percent > 0][-1]) * 1.03
-        for curve in plan.curves
-        if np.any(curve.volume_percent > 0)
-    ]
+def chart_picture(data: bytes, alt: str, size: tuple[int, int] = CHART_PIXELS) -> Picture:
+    """Return a plot as a picture."""
+    width, height = size
+    return Picture(data=data, media_type="image/png", width=width, height=height, alt=alt)
 
 
 def plot_trend(
@@ -114,9 +96,9 @@ def plot_trend(
     axes.set_ylim(bottom=0)
     axes.margins(x=0.08, y=0.12)
     axes.set_ylim(0, axes.get_ylim()[1])
-    _finish(axes, "", words("Diameter [mm]"), words)
+    finish(axes, "", words("Diameter [mm]"), words)
     if has_names:
-        _legend(axes)
+        legend(axes)
 
 
 def _status(axes: Axes, x: float, y: float, status: LesionStatus, words: Words) -> None:
@@ -155,7 +137,8 @@ def _plot_sum(axes: Axes, follow_up: FollowUp, visits: Sequence[Visit], words: W
         axes.axhline(level_mm, color=FAINT, linewidth=1.2, linestyle=style, label=label)
 
 
-def _finish(axes: Axes, across: str, up: str, words: Words) -> None:
+def finish(axes: Axes, across: str, up: str, words: Words) -> None:
+    """Give axes their names, ticks and grid in the style of the report."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -169,11 +152,12 @@ def _finish(axes: Axes, across: str, up: str, words: Words) -> None:
         label.set_fontproperties(font(label.get_text() or words.language, 10))
 
 
-def _legend(axes: Axes) -> None:
-    legend = axes.legend(
+def legend(axes: Axes) -> None:
+    """Write the names of all lines beside the axes."""
+    box = axes.legend(
         loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, borderaxespad=0.2
     )
-    for text in legend.get_texts():
+    for text in box.get_texts():
         text.set_fontproperties(font(text.get_text(), 10))
         text.set_parse_math(False)
         text.set_color(INK)

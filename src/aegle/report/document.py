@@ -44,15 +44,20 @@ def _build(results: CaseResults, told: Words) -> Document:
             closing.worklist(results, told),
             closing.limits(results, told),
         ),
-        labels={
-            "report": told("Imaging report"),
-            "contents": told("Contents"),
-            "summary": told("Summary"),
-            "skip": told("Skip to the report"),
-            "legend": told("Legend"),
-            "page": told("Page {number} of {count}"),
-        },
+        labels=labels(told),
     )
+
+
+def labels(told: Words) -> dict[str, str]:
+    """Return the words of a page's frame."""
+    return {
+        "report": told("Imaging report"),
+        "contents": told("Contents"),
+        "summary": told("Summary"),
+        "skip": told("Skip to the report"),
+        "legend": told("Legend"),
+        "page": told("Page {number} of {count}"),
+    }
 
 
 def _facts(results: CaseResults, told: Words) -> tuple[tuple[str, str], ...]:

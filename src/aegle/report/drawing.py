@@ -175,7 +175,9 @@ def _draw_isolines(axes: Axes, isolines: Isolines, pixel_mm: tuple[float, float]
         values,
         levels=list(levels),
         colors=list(colours),
-        linewidths=1.0,
+        linewidths=1.2,
+        # Structures may have the same colours; their outlines are solid.
+        linestyles=[(0, (3.2, 1.4))],
     )
 
 

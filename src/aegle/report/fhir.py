@@ -25,7 +25,7 @@ from aegle.report.files import write_whole
 from aegle.report.find import findings_of
 from aegle.report.language import clean
 from aegle.report.language import words as _words
-from aegle.report.treatment import limit_words, metric_words
+from aegle.report.plan_words import limit_words, metric_words
 
 GENDERS = {"F": "female", "M": "male", "O": "other"}
 

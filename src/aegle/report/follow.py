@@ -27,13 +27,12 @@ from aegle.report.blocks import (
     Table,
     Tone,
 )
-from aegle.report.charts import Visit, chart, encoded, plot_trend
+from aegle.report.charts import Visit, chart, chart_picture, encoded, plot_trend
 from aegle.report.drawing import Picture
 from aegle.report.find import findings_of, picture_of, subject_of
 from aegle.report.language import Words, clean
 from aegle.report.shades import Palette, Window
 from aegle.report.slices import Place, close_up, empty_close_up
-from aegle.report.treatment import chart_picture
 
 MOST_TRACKS = 6
 """Lesions that are pictured over time; more would bury the reader."""

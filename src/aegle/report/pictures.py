@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from aegle.domain.case import CaseResults
 from aegle.report.charts import plot_trend
+from aegle.report.dose_pictures import dose_slice
 from aegle.report.drawing import DPI, Scene, draw_on, font, pixels_of, png
 from aegle.report.files import write_whole
 from aegle.report.find import findings_of, subject_of
@@ -15,7 +16,7 @@ from aegle.report.language import Language, Words, words
 from aegle.report.planes import Plane
 from aegle.report.shades import Palette, plain_grey
 from aegle.report.slices import native_view, slice_of
-from aegle.report.treatment import dose_slice
+from aegle.report.treatment import planned_of
 
 OVERVIEW_PIXELS = (1800, 600)
 TOP, HEIGHT = 0.86, 0.80
@@ -110,7 +111,7 @@ def _plan(figure: Figure, results: CaseResults, told: Words) -> None:
     if plan is None:
         _say(axes, told.text(results.planning.reason) or told("No plan was made."))
         return
-    _draw(axes, dose_slice(results, plan, Plane.AXIAL, Palette(results)).scene)
+    _draw(axes, dose_slice(planned_of(results, plan), Plane.AXIAL, Palette(results)).scene)
 
 
 def _follow(figure: Figure, results: CaseResults, told: Words) -> None:

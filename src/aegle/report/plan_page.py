@@ -5,11 +5,14 @@ from pathlib import Path
 import aegle
 from aegle.domain.case import CaseResults
 from aegle.report import closing, html, pdf, treatment
-from aegle.report.blocks import Document
+from aegle.report.blocks import Document, Tile
+from aegle.report.document import labels
+from aegle.report.dose_values import nominal_dose_gy
 from aegle.report.files import write_whole
 from aegle.report.language import Language, Words, clean, shortened, words
 from aegle.report.shades import Palette
 from aegle.report.summary import plan_tile
+from aegle.report.treatment import technique_words
 
 
 def write_html(results: CaseResults, path: Path, language: Language) -> Path:
@@ -50,20 +53,39 @@ def build(results: CaseResults, language: Language) -> Document:
         facts=_facts(results, told),
         research_use=told(aegle.RESEARCH_USE),
         date=told.day(results.provenance.now),
-        tiles=(plan_tile(results, told),),
+        tiles=(plan_tile(results, told), *_more_tiles(results, told)),
         sections=(
             treatment.section(results, told, palette),
             closing.limits(results, told, (closing.STRUCTURES, closing.DOSE)),
         ),
-        labels={
-            "report": told("Treatment plan"),
-            "contents": told("Contents"),
-            "summary": told("Summary"),
-            "skip": told("Skip to the report"),
-            "legend": told("Legend"),
-            "page": told("Page {number} of {count}"),
-        },
+        labels={**labels(told), "report": told("Treatment plan")},
     )
+
+
+def _more_tiles(results: CaseResults, told: Words) -> tuple[Tile, ...]:
+    """Return what the target receives, and how."""
+    plan = results.planning.plan
+    if plan is None:
+        return ()
+    tiles = []
+    target = next((c for c in plan.curves if c.structure == plan.prescription.target), None)
+    if target is not None:
+        first, *others = (
+            f"D{percent:g}% {nominal_dose_gy(plan, target, percent):.1f} Gy"
+            for percent in (95.0, 98.0, 2.0)
+        )
+        tiles.append(
+            Tile(
+                title=told("Dose to the target"), value=first, details=tuple(others), anchor="plan"
+            )
+        )
+    technique = Tile(
+        title=told("Technique"),
+        value=told("{count} beams", count=len(plan.beams)),
+        details=(technique_words(plan, told), clean(told.name(plan.machine))),
+        anchor="plan",
+    )
+    return (*tiles, technique)
 
 
 def _facts(results: CaseResults, told: Words) -> tuple[tuple[str, str], ...]:

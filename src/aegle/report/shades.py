@@ -1,5 +1,7 @@
 """How values become grey and colour: windows, palettes, overlays."""
 
+import colorsys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +29,15 @@ ORGAN_COLOURS = (
 )
 LOWEST_GLOW = 0.15
 """Uptake below this part of the window is not coloured."""
-ISODOSE_PERCENT = (95.0, 80.0, 50.0, 20.0)
-ISODOSE_COLOURS = ("#ff3d3d", "#ff9f1c", "#9ef01a", "#4895ef")
+ISODOSE_PERCENT = (107.0, 100.0, 95.0, 80.0, 50.0, 20.0)
+"""Of the prescribed dose; ICRU Report 50 wants the target's within 95 % and 107 %."""
+ISODOSE_COLOURS = ("#ff4fd8", "#ff3d3d", "#ff8c1a", "#ffe14d", "#9ef01a", "#4895ef")
+
+
+BELOW_RGB, ABOVE_RGB = (40, 110, 255), (255, 50, 40)
+"""Of values below and above zero."""
+DARKEST_NEEDED = 0.36
+"""Lightness of a line that is clear on white."""
 
 
 @dataclass(frozen=True)
@@ -126,18 +135,45 @@ def glow(base: NDArray[np.uint8], values: NDArray[np.float32], window: Window) -
     return mixed
 
 
+def diverging(
+    base: NDArray[np.uint8], share: NDArray[np.float32], *, lowest: float, strength: float
+) -> NDArray[np.uint8]:
+    """Lay a colour on a picture: blue below zero, red above, clearer the farther away.
+
+    Args:
+        base: Picture, shape (down, right, 3).
+        share: -1 to 1, shape (down, right); NaN is transparent.
+        lowest: Nothing is laid nearer to zero than this.
+        strength: Greatest opacity.
+    """
+    value = np.clip(np.nan_to_num(share), -1, 1)[..., None]
+    low, high = (np.array(rgb, float) for rgb in (BELOW_RGB, ABOVE_RGB))
+    colour = np.where(value < 0, low, high)
+    opacity = np.where(np.abs(value) >= lowest, strength * np.sqrt(np.abs(value)), 0.0)
+    mixed: NDArray[np.uint8] = np.round(base * (1 - opacity) + colour * opacity).astype(np.uint8)
+    return mixed
+
+
+def ink_of(colour: str) -> str:
+    """Return the same hue dark enough for a line on white paper."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+    dark = colorsys.hls_to_rgb(hue, min(lightness, DARKEST_NEEDED), max(saturation, 0.55))
+    return "#" + "".join(f"{round(255 * part):02x}" for part in dark)
+
+
 class Palette:
     """A colour for each structure, the same in every picture of a case."""
 
     def __init__(self, results: CaseResults) -> None:
-        names = dict.fromkeys(
-            structure.name
-            for structure in _all_structures(results)
-            if structure.type in (StructureType.ORGAN, StructureType.AVOIDANCE)
-        )
-        known = [name for name in BODY_PARTS if name in names]
-        order = dict.fromkeys([*known, *names])
-        self._organs = {name: ORGAN_COLOURS[i % len(ORGAN_COLOURS)] for i, name in enumerate(order)}
+        self._organs = _organ_colours(_all_structures(results))
+
+    @classmethod
+    def of(cls, structures: Iterable[Structure]) -> "Palette":
+        """Return colours for some structures, without a case."""
+        palette = cls.__new__(cls)
+        palette._organs = _organ_colours(structures)
+        return palette
 
     def colour(self, structure: Structure) -> str:
         """Return the colour of a structure."""
@@ -152,6 +188,14 @@ class Palette:
     def by_name(self, name: str) -> str:
         """Return the colour of an organ."""
         return self._organs.get(name, ORGAN_COLOURS[len(name) % len(ORGAN_COLOURS)])
+
+
+def _organ_colours(structures: Iterable[Structure]) -> dict[str, str]:
+    kinds = (StructureType.ORGAN, StructureType.AVOIDANCE)
+    names = dict.fromkeys(s.name for s in structures if s.type in kinds)
+    known = [name for name in BODY_PARTS if name in names]
+    order = dict.fromkeys([*known, *names])
+    return {name: ORGAN_COLOURS[i % len(ORGAN_COLOURS)] for i, name in enumerate(order)}
 
 
 def _all_structures(results: CaseResults) -> list[Structure]:

@@ -6,8 +6,8 @@ from aegle.report.blocks import Tile, Tone
 from aegle.report.find import findings_of
 from aegle.report.follow import RESPONSE_TONES, response_words, visit_label
 from aegle.report.language import Words, clean
+from aegle.report.plan_words import warnings_of
 from aegle.report.suggest import category_words, tone_of, worst
-from aegle.report.treatment import warnings_of
 
 
 def tiles(results: CaseResults, words: Words) -> tuple[Tile, ...]:
@@ -72,12 +72,20 @@ def _category(results: CaseResults, words: Words) -> Tile:
 
 def plan_tile(results: CaseResults, words: Words) -> Tile:
     """Return how many goals the plan meets, and what it warns of."""
-    title, plan = words("Plan"), results.planning.plan
+    plan = results.planning.plan
     if plan is None:
         reason = words.text(results.planning.reason)
         return Tile(
-            title=title, value=words("none"), details=(reason,) if reason else (), anchor="plan"
+            title=words("Plan"),
+            value=words("none"),
+            details=(reason,) if reason else (),
+            anchor="plan",
         )
+    return goal_tile(plan, words)
+
+
+def goal_tile(plan: Plan, words: Words, *, title: str = "", anchor: str = "plan") -> Tile:
+    """Return how many goals a plan meets, and what it warns of."""
     dose = words(
         "{dose} Gy in {fractions} fractions to {target}",
         dose=f"{plan.prescription.dose_gy:g}",
@@ -87,11 +95,11 @@ def plan_tile(results: CaseResults, words: Words) -> Tile:
     failed = [clean(words.name(g.goal.structure)) for g in plan.goals if not g.is_met]
     missed = words("Not met: {names}", names=", ".join(dict.fromkeys(failed)))
     return Tile(
-        title=title,
+        title=title or words("Plan"),
         value=_goals_words(plan, words),
         details=(dose, missed) if failed else (dose,),
         tone=Tone.WARN if failed or warnings_of(plan) or not plan.goals else Tone.GOOD,
-        anchor="plan",
+        anchor=anchor,
     )
 
 

@@ -28,6 +28,7 @@ from aegle.domain.text import Text
 from aegle.domain.worklist import Worklist
 from aegle.planning.density_table import DensityTable, density_table
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
+from aegle.planning.plan_check import check
 from aegle.planning.protocol import Protocol, fitted, protocol
 from aegle.planning.structure_names import matching_name
 from aegle.planning.targets import TargetOptions, make_targets
@@ -139,7 +140,13 @@ def plan_subject(subject: Subject, *, options: MakingOptions, progress: Progress
     known, prescription, reason, notices = prescribed(subject, options)
     made = plan_on(subject.image, known, prescription, options=options, progress=progress)
     made = replace(made, notices=(*made.notices, *notices))
-    return Planning(plan=made, visit=0, image=subject.image.name, reason=reason)
+    return Planning(
+        plan=made,
+        visit=0,
+        image=subject.image.name,
+        reason=reason,
+        check=check(made, options=options.photons),
+    )
 
 
 def prescribed(

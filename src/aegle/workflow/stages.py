@@ -31,6 +31,7 @@ from aegle.imaging.registration import RigidOptions, register_rigid
 from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.density_table import DensityTable
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
+from aegle.planning.plan_check import check
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
 from aegle.recognition.classify import ClassifyOptions, classify
@@ -227,7 +228,8 @@ def plan_treatment(
         made = plan_on(image, known, prescription, options=options, progress=progress)
     except InputError as error:
         return Planning(plan=None, reason=Text("No plan was made: {error}", {"error": str(error)}))
-    return Planning(plan=made, visit=index, image=image.name, reason=reason)
+    checked = check(made, options=options.photons)
+    return Planning(plan=made, visit=index, image=image.name, reason=reason, check=checked)
 
 
 def planning_visit(
