@@ -1,12 +1,23 @@
 """Plots say what the numbers say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from tests.report.test_dose_values import with_scenarios
 
+from aegle.domain.structure import StructureSet
 from aegle.report.charts import chart, plot_trend
 from aegle.report.follow import chart_visits
 from aegle.report.language import words
-from aegle.report.plan_charts import plot_dose_volume
+from aegle.report.plan_charts import (
+    course_pictures,
+    lines_of,
+    plot_both,
+    plot_course,
+    plot_dose_volume,
+)
+from aegle.report.shades import Palette, ink_of
 
 ENGLISH = words("en")
 
@@ -44,3 +55,61 @@ def test_dose_volume_plot_shows_the_curves_and_the_prescription(case):
     for curve, name in zip(plan.curves, ("PTV", "lungs", "heart", "spinal cord"), strict=True):
         np.testing.assert_array_equal(drawn[name].get_ydata(), curve.volume_percent)
     assert any(list(line.get_xdata()) == [60, 60] for line in axes.lines)
+
+
+def test_scenarios_are_a_band_around_the_curve(case):
+    """Ramps from 50 and 54 Gy: at 55 Gy the band reaches from 50 % to 90 %."""
+    plan = with_scenarios(case, 50, 54)
+    _, axes = chart()
+
+    plot_dose_volume(axes, plan, ENGLISH)
+
+    outline = axes.collections[0].get_paths()[0].vertices
+    at_55 = outline[outline[:, 0] == 55][:, 1]
+    assert (at_55.min(), at_55.max()) == pytest.approx((50, 90))
+
+
+def test_curves_share_the_hue_of_outlines_and_targets_differ_in_style(case):
+    plan = case.planning.plan
+    curve = plan.curves[0]
+    smaller = replace(plan.structures["PTV"], name="CTV")
+    plan = replace(
+        plan,
+        structures=StructureSet((*plan.structures, smaller)),
+        curves=(replace(curve, structure="CTV"), *plan.curves),
+    )
+    palette = Palette.of(plan.structures)
+
+    drawn = lines_of(plan, palette)
+
+    assert (drawn["PTV"].style, drawn["CTV"].style) == ("-", "--")
+    assert drawn["heart"].colour == ink_of(palette.colour(plan.structures["heart"]))
+    assert len({(line.colour, line.style) for line in drawn.values()}) == len(drawn)
+
+
+def test_second_plan_is_dashed_in_the_colours_of_the_first(case):
+    plan = case.planning.plan
+    _, axes = chart()
+
+    plot_both(axes, plan, plan, ENGLISH, Palette.of(plan.structures))
+
+    styles = [(line.get_color(), line.get_linestyle()) for line in axes.lines[: 2 * 4]]
+    for (solid, first), (dashed, second) in zip(styles[:4], styles[4:], strict=True):
+        assert (solid, first, second) == (dashed, "-", "--")
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [((100.0, 10.0, 1.0), "log"), ((2.0, 1.5, 1.0), "linear"), ((1.0, 0.0), "linear")],
+)
+def test_course_is_logarithmic_only_where_it_falls_far(values, scale):
+    _, axes = chart()
+
+    plot_course(axes, values, ENGLISH)
+
+    assert axes.get_yscale() == scale
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), values)
+
+
+def test_a_plan_without_a_course_has_no_picture_of_it(case):
+    assert course_pictures(case.planning.plan, ENGLISH) is None

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from aegle.cli.course import CourseView
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 output = Console(highlight=False, soft_wrap=True)
@@ -45,17 +48,27 @@ def progress() -> Iterator[Any]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors) as bars:
-        last: list[Any] = []
+    bars, view, last = Progress(*columns, console=errors), CourseView(), list[Any]()
 
-        def announce(stage: Any, reused: bool) -> Any:
-            _finish(bars, last)
-            last[:] = [bars.add_task(f"{stage.name}{' (kept)' if reused else ''}", total=None)]
-            task = last[0]
-            return lambda done, total: bars.update(task, completed=done, total=total)
+    def announce(stage: Any, reused: bool) -> Any:
+        _finish(bars, last)
+        view.clear()
+        last[:] = [bars.add_task(f"{stage.name}{' (kept)' if reused else ''}", total=None)]
+        return _Shown(bars, last[0], view)
 
+    with Live(Group(bars, view), console=errors):
         yield announce
         _finish(bars, last)
+
+
+class _Shown:
+    """Shows the steps of a stage and, where it optimises, the course."""
+
+    def __init__(self, bars: Progress, task: Any, view: CourseView) -> None:
+        self._bars, self._task, self.watch = bars, task, view.watch
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bars.update(self._task, completed=done, total=total)
 
 
 def _finish(bars: Progress, last: list[Any]) -> None:

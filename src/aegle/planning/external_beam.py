@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from aegle.domain.codes import StructureType
+from aegle.domain.course import Course, Watcher
 from aegle.domain.errors import GeometryError, InputError
 from aegle.domain.plan import Goal, GoalResult, Metric, Plan, Prescription
 from aegle.domain.structure import Structure, StructureSet
@@ -26,7 +27,7 @@ from aegle.planning.dose_volume import (
     measure,
 )
 from aegle.planning.expected_harm import PatientFacts, harms
-from aegle.planning.fluence import Task, curves_in_scenarios, irradiated
+from aegle.planning.fluence import Task, Tell, curves_in_scenarios, irradiated
 from aegle.planning.notices import cut_off, lying_outside, other_fractions, single_lung
 from aegle.planning.pencil_beam import threads
 from aegle.planning.prescription import is_conventional, lung_alone, lungs_of, published_goals
@@ -86,7 +87,7 @@ def planned(
         opened = [radiation.opened(medium, target, (a, options.couch_deg)) for a in angles]
         judged = () if patient is None else harms(known, target, patient)
         task = Task(medium, known, spared, radiation, judged)
-        found = irradiated(task, opened, step=report.step)
+        found = irradiated(task, opened, step=report.step, tell=report.tell)
         scale = _scale(found.dose, target, prescription, known) if options.normalise else 1.0
         beams = tuple(beam.scaled(scale) for beam in found.beams)
         dose = replace(found.dose, values=found.dose.values * np.float32(scale))
@@ -129,6 +130,20 @@ class _Report:
         self._done = min(self._done + 1, self._steps - 1)
         if self._progress is not None:
             self._progress(self._done, self._steps)
+
+    @property
+    def tell(self) -> Tell | None:
+        """Takes objective and doses after each iteration; None: nobody watches."""
+        watcher = self._progress
+        if not isinstance(watcher, Watcher):
+            return None
+
+        def told(objective: float, doses: dict[str, float]) -> None:
+            watcher.watch(
+                Course(done=self._done, steps=self._steps, objective=objective, doses=doses)
+            )
+
+        return told
 
     def finish(self) -> None:
         """All is done, even if the optimiser stopped early."""

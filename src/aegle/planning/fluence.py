@@ -25,8 +25,11 @@ from aegle.planning.plan_options import PlanOptions
 from aegle.planning.radiation import Radiation
 from aegle.planning.robust import Scenario, combined, prepared, scenarios
 from aegle.planning.sequencing import Collimator, opened_by
+from aegle.planning.watched import Watched
 
 Step = Callable[[], None]
+Tell = Callable[[float, dict[str, float]], None]
+"""Takes the objective after an iteration, and doses by what they are called [Gy]."""
 Doses = Callable[[Tensor], list[Tensor]]
 """From weights of all beamlets to the relative dose of each scenario."""
 
@@ -58,13 +61,16 @@ class Irradiated:
     """Of the objective, at the start and after each iteration."""
 
 
-def irradiated(task: Task, opened: Sequence[Beam], *, step: Step) -> Irradiated:
+def irradiated(
+    task: Task, opened: Sequence[Beam], *, step: Step, tell: Tell | None = None
+) -> Irradiated:
     """Optimise the fluence of beams.
 
     Args:
         task: Patient and goals.
         opened: Beams with their beamlets.
         step: Called once for each beam and each iteration.
+        tell: Called after each iteration, where someone watches.
 
     Raises:
         InputError: No beam reaches the target.
@@ -74,7 +80,7 @@ def irradiated(task: Task, opened: Sequence[Beam], *, step: Step) -> Irradiated:
     for beam in opened:
         whole.append(task.radiation.dose(task.patient, beam))
         step()
-    beams, values = _Optimiser(task, opened, step).run(whole)
+    beams, values = _Optimiser(task, opened, step, tell).run(whole)
     return Irradiated(beams, _summed(task.patient, whole, beams), values)
 
 
@@ -125,8 +131,10 @@ def _weights(beam: Beam, like: Tensor) -> Tensor:
 class _Optimiser:
     """The objective of a task on the voxels that it looks at, in every scenario."""
 
-    def __init__(self, task: Task, opened: Sequence[Beam], step: Step) -> None:
-        self._task, self._opened, self._step = task, opened, step
+    def __init__(
+        self, task: Task, opened: Sequence[Beam], step: Step, tell: Tell | None = None
+    ) -> None:
+        self._task, self._opened, self._step, self._tell = task, opened, step, tell
         options, patient = task.options, task.patient
         sampling = Sampling(options.voxels_per_structure, options.seed, options.tissue_weight)
         asked = (patient, task.structures, task.prescription, sampling)
@@ -141,7 +149,13 @@ class _Optimiser:
         voxels = organ_voxels(patient, tuple(organs.values()), sampling)
         for points in voxels.values():
             self._looked_at[points] = True
+        watched = None
+        if tell is not None:
+            watched = Watched.of(patient, task.structures, task.prescription, sampling)
+            for points in watched.voxels.values():
+                self._looked_at[points] = True
         number = self._looked_at.cumsum(0) - 1
+        self._watched = watched.among(number) if watched is not None else None
         self._organs = {name: number[points] for name, points in voxels.items()}
         self._count = int(self._looked_at.sum())
         self._wanted = [replace(one, points=number[one.points]) for one in wanted]
@@ -189,6 +203,7 @@ class _Optimiser:
             weights = variables if opening is None else torch.mv(opening, variables)
             found = doses(weights)
             objective = combined([self._value(dose) for dose in found], options)
+            self._seen = objective, found[0]
             return objective, [limit.excess(dose) for dose in found for limit in self._limits]
 
         return optimise_within(
@@ -199,8 +214,14 @@ class _Optimiser:
                 tolerance=options.tolerance,
                 method=options.optimiser,
             ),
-            progress=lambda _done, _of: self._step(),
+            progress=lambda _done, _of: self._iterated(),
         )
+
+    def _iterated(self) -> None:
+        self._step()
+        if self._tell is not None and self._watched is not None:
+            objective, relative = self._seen
+            self._tell(float(objective.detach()), self._watched.doses(relative))
 
     def _value(self, dose: Tensor) -> Tensor:
         """Return the objective for the relative dose of one scenario."""

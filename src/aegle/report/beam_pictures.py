@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -34,7 +35,9 @@ TITLE_PIXELS, GAP_PIXELS = 16, 5
 MOST_APERTURES = 28
 MARGIN_MM = 12.0
 LEAF_COLOUR, LEAF_EDGE, JAW_COLOUR = "#9aa6b1", "#5a6774", "#5a6774"
-MAP_COLOURS = "viridis"
+MAP_COLOURS = colormaps["viridis"].resampled(24)
+PALETTE = 256
+"""Colours of a picture; with fewer, those of the map give way to those of outlines."""
 Extent = tuple[float, float, float, float]
 
 
@@ -113,7 +116,7 @@ def _beam_picture(plan: Plan, number: int, outline: Silhouette | None, words: Wo
     )
     hidden = len(beam.apertures) - MOST_APERTURES
     caption = words("{count} more apertures are not pictured.", count=hidden) if hidden > 0 else ""
-    picture = chart_picture(encoded(figure), alt, size)
+    picture = chart_picture(encoded(figure, PALETTE), alt, size)
     return Picture(
         data=picture.data,
         media_type=picture.media_type,

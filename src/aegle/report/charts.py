@@ -52,9 +52,9 @@ def chart(
     return figure, figure.add_axes(box)
 
 
-def encoded(figure: Figure) -> bytes:
-    """Return a chart as PNG bytes."""
-    return png(pixels_of(figure))
+def encoded(figure: Figure, colours: int = 128) -> bytes:
+    """Return a chart as PNG bytes with a small palette."""
+    return png(pixels_of(figure), colours)
 
 
 def chart_picture(data: bytes, alt: str, size: tuple[int, int] = CHART_PIXELS) -> Picture:

@@ -36,8 +36,8 @@ ISODOSE_COLOURS = ("#ff4fd8", "#ff3d3d", "#ff8c1a", "#ffe14d", "#9ef01a", "#4895
 
 BELOW_RGB, ABOVE_RGB = (40, 110, 255), (255, 50, 40)
 """Of values below and above zero."""
-DARKEST_NEEDED = 0.36
-"""Lightness of a line that is clear on white."""
+NEEDED_LIGHTNESS = 0.36
+"""Greatest lightness of a line that is clear on white."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def ink_of(colour: str) -> str:
     """Return the same hue dark enough for a line on white paper."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
-    dark = colorsys.hls_to_rgb(hue, min(lightness, DARKEST_NEEDED), max(saturation, 0.55))
+    dark = colorsys.hls_to_rgb(hue, min(lightness, NEEDED_LIGHTNESS), max(saturation, 0.55))
     return "#" + "".join(f"{round(255 * part):02x}" for part in dark)
 
 
