@@ -4,7 +4,7 @@ import platform
 from datetime import date
 from pathlib import Path
 
-from benchmarks import gamma, journey, reading, segmentation, training
+from benchmarks import gamma, journey, planning, reading, segmentation, training
 from benchmarks.line import Line
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -24,6 +24,7 @@ MEASURES = (
     segmentation.sliding_window,
     segmentation.many_classes,
     gamma.gamma,
+    planning.planning,
     journey.demo,
 )
 
