@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from aegle.domain.errors import InputError, OptionError
+from aegle.learning.batches import memory_format
+from aegle.learning.dense.channels_last import channels_last
 
 Engine = Callable[[Tensor], Tensor]
 """From tiles (tile, channel, [slice,] row, column) to scores of classes, same places."""
@@ -119,12 +121,15 @@ def torch_engine(network: nn.Module, *, precision: Precision) -> Engine:
     """Return an engine that runs the network where its weights are."""
     device = next(network.parameters(), torch.empty(0)).device
     lower = usable_precision(precision, device) == "bfloat16"
+    rearranged = lower and device.type == "cpu"
+    running = channels_last(network) if rearranged else network
 
     def run(tiles: Tensor) -> Tensor:
+        order = memory_format(tiles.ndim) if rearranged else torch.preserve_format
         context = torch.autocast(device.type, torch.bfloat16) if lower else nullcontext()
         with torch.inference_mode(), context:
-            scores: Tensor = network(tiles.to(device))
-        return scores
+            scores: Tensor = running(tiles.to(device, memory_format=order))
+        return scores.contiguous()
 
     return run
 

@@ -20,8 +20,9 @@ from aegle.imaging.label_export import LabelExport, Labels, Window, no_labels
 from aegle.learning.dense.engines import Engine, Precision, TileNeed
 from aegle.learning.dense.tiling import Shape, Tile, Tiling
 
-_VOXELS = 2**20
-"""Voxels that go through the network together, memory allowing: larger batches leave the cache."""
+_VOXELS = 2**18
+"""Voxels that go through the network together, memory allowing: larger batches leave the cache and
+ask the system for new memory time and again."""
 _LEAST_TILES = 2
 """A single tile in float32 takes PyTorch's slow path for narrow layers (torch 2.13)."""
 _CLASSES = 8
@@ -67,7 +68,8 @@ def budget(tiling: Tiling, need: TileNeed, window: Window3D) -> Budget:
     reserve_mb = min(_RESERVE_MB, _RESERVE_SHARE * window.memory_mb)
     free_mb = window.memory_mb - reserve_mb
     tile_mb = need.megabytes(window.precision)
-    wanted = max(_LEAST_TILES, round(_VOXELS / np.prod(window.tile)))
+    least_tiles = _LEAST_TILES if window.precision == "float32" else 1
+    wanted = max(least_tiles, round(_VOXELS / np.prod(window.tile)))
     most = min(wanted, tiling.tiles_per_layer * len(tiling.slices.starts))
     for batch in _halved(most):
         layers = 1 if window.axes == 3 else max(1, batch // tiling.tiles_per_layer)
