@@ -12,7 +12,13 @@ from PIL import Image as Pixels
 from tests.report.test_plan_tables import checked, shaped
 
 from aegle.domain.plan import Aperture, Beam
-from aegle.report.beam_pictures import MOST_APERTURES, FluenceMap, beam_pictures, draw_leaves
+from aegle.report.beam_pictures import (
+    MOST_APERTURES,
+    FluenceMap,
+    beam_pictures,
+    draw_fluence,
+    draw_leaves,
+)
 from aegle.report.language import words
 
 ENGLISH = words("en")
@@ -84,6 +90,25 @@ def test_an_opening_at_the_upper_right_is_drawn_there():
     # x from 10 to 30 and y from 0 to 40 mm, 2 pixels a millimetre from the upper left.
     assert bright.min(axis=0) == pytest.approx([20, 120], abs=3)
     assert bright.max(axis=0) == pytest.approx([100, 160], abs=3)
+
+
+def test_fluence_at_the_upper_right_is_drawn_there():
+    """The only beamlet with fluence lies at (20, 20) mm in a field around the axis."""
+    places = [(x, y) for x in range(-20, 25, 5) for y in range(-20, 25, 5)]
+    weights = [float(place == (20, 20)) for place in places]
+    figure = Figure(figsize=(2, 2), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+
+    draw_fluence(axes, FluenceMap.of(beam_with(places, weights), 1), None, ENGLISH)
+
+    axes.set_axis_off()
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    red, _, blue = np.moveaxis(np.asarray(Pixels.open(stream).convert("RGB")).astype(int), -1, 0)
+    rows, columns = np.nonzero(red - blue > 100)
+    # 22.5 mm and a margin of 12 mm are half of 200 pixels.
+    assert columns.mean() == pytest.approx(100 + 100 * 20 / 34.5, abs=3)
+    assert rows.mean() == pytest.approx(100 - 100 * 20 / 34.5, abs=3)
 
 
 def test_every_beam_has_a_picture_and_a_legend(case):

@@ -19,6 +19,7 @@ from aegle.report.plan_comparison import (
     difference_scale_gy,
     difference_slice,
     gamma_slice,
+    in_one_place,
     rounded_up,
 )
 from aegle.report.planes import Plane
@@ -90,8 +91,7 @@ def test_both_plans_are_cut_at_the_same_place(pair):
         pair.second,
         beams=tuple(replace(beam, isocentre_mm=(10.0, 10.0, 30.0)) for beam in pair.second.beams),
     )
-    shown = Planned.of(pair.first, pair.image)
-    other = replace(shown, plan=moved, place_mm=shown.focus_mm)
+    shown, other = in_one_place(replace(pair, second=moved))
     palette = Palette.of(pair.first.structures)
 
     assert other.focus_mm == shown.focus_mm

@@ -24,10 +24,10 @@ from aegle.report.plan_words import angle_words, is_of_protons, is_shaped
 from aegle.report.shades import TARGET_COLOURS
 
 BEAM_PIXELS = (1000, 340)
-MAP_PIXELS = (480, 400)
+MAP_PIXELS = (380, 310)
 MAP_BOX = (0.07, 0.15, 0.3, 0.72)
 """Where the fluence lies in a picture with apertures: left, bottom, width, height."""
-SINGLE_BOX = (0.16, 0.13, 0.64, 0.76)
+SINGLE_BOX = (0.16, 0.15, 0.62, 0.73)
 ENERGY_BOX = (0.57, 0.15, 0.4, 0.74)
 RIGHT, LEFT, TOP, BOTTOM = 0.99, 0.46, 0.97, 0.02
 """Borders of the room for apertures."""

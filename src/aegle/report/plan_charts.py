@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from aegle.domain.codes import StructureType
 from aegle.domain.plan import DoseVolumeCurve, Plan
@@ -160,6 +161,7 @@ def plot_course(axes: Axes, values: Sequence[float], words: Words) -> None:
     else:
         axes.set_ylim(0, 1.05 * max(values))
     axes.set_xlim(0, max(len(values) - 1, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     finish(axes, words("Iteration"), words("Objective"), words)
 
 

@@ -195,9 +195,7 @@ def _change(before: float, after: float) -> str:
 
 def _slices(pair: Pair, words: Words, palette: Palette) -> list[Block]:
     """Return each plane as first dose, second dose and their difference."""
-    shown = Planned.of(pair.first, pair.image)
-    # The second is cut where the first is, so that the pictures show the same place.
-    other = replace(shown, plan=pair.second, place_mm=shown.focus_mm)
+    shown, other = in_one_place(pair)
     scale_gy = difference_scale_gy(pair.first, pair.second, shown)
     blocks: list[Block] = []
     for plane in Plane:
@@ -235,6 +233,12 @@ def _slices(pair: Pair, words: Words, palette: Palette) -> list[Block]:
             )
         )
     return blocks
+
+
+def in_one_place(pair: Pair) -> tuple[Planned, Planned]:
+    """Return both plans as they are shown: the second is cut where the first is."""
+    shown = Planned.of(pair.first, pair.image)
+    return shown, replace(shown, plan=pair.second, place_mm=shown.focus_mm)
 
 
 def _dose_alt(name: str, plane: str, words: Words) -> str:
