@@ -1,5 +1,6 @@
 """What is kept comes back the same, and the same result gives the same bytes."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -10,6 +11,7 @@ from aegle.domain.codes import StructureType
 from aegle.domain.errors import FileError
 from aegle.domain.finding import Suggestion
 from aegle.domain.grid import Grid
+from aegle.domain.plan import Beam, ProtonBeam
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.study import Examination, Image, Patient, SeriesReference
 from aegle.domain.text import Text
@@ -134,3 +136,28 @@ def test_damaged_store_says_what_to_do(tmp_path):
 
     with pytest.raises(FileError, match=r"not a stored Planning.*Delete the folder"):
         store.read(Planning, tmp_path)
+
+
+def test_a_beam_of_protons_comes_back_as_one(tmp_path):
+    spots = ProtonBeam(
+        gantry_deg=90.0,
+        couch_deg=0.0,
+        isocentre_mm=(1.0, 2.0, 3.0),
+        beamlet_mm=5.0,
+        positions_mm=np.zeros((2, 2)),
+        weights=np.ones(2),
+        energies_mev=np.array([100.0, 120.0]),
+    )
+    store.write(Held((spots,)), tmp_path)
+
+    (back,) = store.read(Held, tmp_path).beams
+
+    assert type(back) is ProtonBeam
+    assert back.energies_mev.tolist() == [100, 120]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A field whose type has kinds of its own."""
+
+    beams: tuple[Beam, ...]

@@ -603,3 +603,30 @@ def test_protocols_are_listed(capsys):
 
     assert run("--list-protocols") == 0
     assert "prostate_conventional" in "".join(capsys.readouterr().out.split())
+
+
+def test_alternatives_are_planned_and_weighed_where_they_are_asked_for(files, tmp_path):
+    options = QUICK | {
+        "protons": {
+            "dose_grid_mm": 10, "iterations": 3, "gantry_deg": [90, 270],
+            "spacing_mm": 12, "layer_mm": 12,
+        },
+        "alternatives": {"compared": True, "fractions": [20]},
+    }  # fmt: skip
+    inputs = api.PlanInputs(ct=files / "ct", structures=files / "rs.dcm")
+
+    made = api.plan(inputs, tmp_path / "plan", options=options, now=NOW)
+
+    said = json.loads((made.folder / "plan.json").read_text())
+    assert len(said["alternatives"]) == 4
+    assert any("protons" in one["name"] for one in said["alternatives"])
+    (bleeding,) = said["alternatives"][0]["expected"]
+    assert "rectal bleeding" in bleeding["name"]
+    low, high = bleeding["interval"]
+    assert low <= bleeding["probability"] <= high
+    assert said["reasons"]
+    page = (made.folder / "plan.html").read_text()
+    assert "Alternatives" in page
+    assert said["reasons"][0].split("(")[0].strip()[:40] in page
+    # The plan that is written is one of photons, which an RTPLAN can hold.
+    assert said["machine"] == "Generic 6 MV"

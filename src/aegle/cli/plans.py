@@ -87,12 +87,22 @@ def plan(
         print_json(found | {"files": files})
         return
     _show(found)
+    for reason in _suggested(found):
+        output.print(reason, markup=False)
     for name, path in files.items():
         output.print(f"{name}: {path}", markup=False)
     output.print(aegle.RESEARCH_USE, markup=False)
 
 
 _FILES = ("dicom", "plan.json", "plan.html", "plan.pdf")
+
+
+def _suggested(found: dict[str, Any]) -> list[str]:
+    """Return what is said of alternatives, where they were asked for."""
+    if "alternatives" not in found:
+        return []
+    first = found["alternatives"][0]["name"]
+    return [f"Suggested: {first}; a person decides.", *found["reasons"]]
 
 
 def _pair(text: str) -> tuple[str, str]:

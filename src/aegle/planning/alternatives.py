@@ -9,6 +9,9 @@ Aegle. The system suggests; a person decides.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic.dataclasses import dataclass as validated
 
 from aegle.domain.alternatives import Alternative, Comparison, Estimate
 from aegle.domain.errors import InputError
@@ -16,13 +19,20 @@ from aegle.domain.plan import Goal, Metric, Plan, Prescription
 from aegle.domain.structure import StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
+from aegle.options import option
 from aegle.planning import photon_plan, proton_plan
 from aegle.planning.dose_volume import DoseAtVolumeOptions, dose_at_volume
 from aegle.planning.equivalent_dose import biologically_effective_dose, fraction_for
 from aegle.planning.expected_harm import Expected, Harm, PatientFacts, harms
 from aegle.planning.photon_options import PhotonPlanOptions
 from aegle.planning.proton_options import ProtonPlanOptions
-from aegle.planning.proton_selection import thresholds
+from aegle.planning.proton_selection import (
+    Complaint,
+    HeadNeckPatient,
+    Setting,
+    Site,
+    thresholds,
+)
 
 TUMOUR_ALPHA_BETA_GY = 10.0
 """Of most carcinomas; fewer fractions are chosen to do the same to the tumour."""
@@ -31,6 +41,57 @@ COVERAGE = 0.01
 """A plan whose target receives so much less is never preferred."""
 
 Progress = Callable[[int, int], None]
+
+
+@validated(frozen=True, kw_only=True)
+class AlternativeOptions:
+    """Whether alternatives are planned, and what is known of the patient beside the images."""
+
+    compared: Annotated[
+        bool, option("Plan alternatives and compare them by what they do to this patient")
+    ] = False
+    fractions: Annotated[
+        tuple[int, ...],
+        option("Numbers of fractions to try, each with the dose that does the same to the tumour"),
+    ] = ()
+    factors: Annotated[
+        tuple[str, ...],
+        option(
+            "Facts that models of complications know, such as current_smoker, "
+            "pulmonary_comorbidity or concurrent_chemotherapy"
+        ),
+    ] = ()
+    head_neck: Annotated[
+        Literal["no", "primary", "postoperative"],
+        option("Whether the tumour is one of the head and neck, and what radiotherapy follows"),
+    ] = "no"
+    site: Annotated[
+        Literal["oral_cavity", "pharynx", "larynx"],
+        option("Where a tumour of the head and neck lies"),
+    ] = "pharynx"
+    xerostomia: Annotated[
+        Literal["none", "mild", "moderate"],
+        option("Dry mouth before treatment: none, a bit, quite a bit or worse (EORTC QLQ-H&N35)"),
+    ] = "none"
+    dysphagia: Annotated[
+        Literal["none", "mild", "moderate"],
+        option("Trouble with swallowing before treatment: grade 0 to 1, 2, 3 or worse (CTCAE 4.0)"),
+    ] = "none"
+
+    @property
+    def facts(self) -> PatientFacts:
+        """What is known of the patient."""
+        if self.head_neck == "no":
+            return PatientFacts(factors=self.factors)
+        return PatientFacts(
+            factors=self.factors,
+            head_neck=HeadNeckPatient(
+                setting=Setting(self.head_neck),
+                site=Site(self.site),
+                xerostomia=Complaint(self.xerostomia),
+                dysphagia=Complaint(self.dysphagia),
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from aegle.planning.objectives import (
     VolumeOverdose,
 )
 from aegle.planning.pencil_beam import Medium
+from aegle.planning.targets import CTV, GTV
 
 TARGET_LOW, TARGET_HIGH = 1.0, 1.05
 """Levels between which the target's dose costs nothing, relative to the prescribed dose."""
@@ -101,7 +102,8 @@ def objectives(
                 TARGET_WEIGHT * PRIORITY[goal.priority],
             )
             for goal in prescription.goals
-            if goal.structure != prescription.target
+            # What the target was made of is covered as far as the target reaches.
+            if goal.structure not in (prescription.target, GTV, CTV)
             and goal.at_least is not None
             and goal.metric is Metric.DOSE_AT_VOLUME
             and not structures[goal.structure].is_empty

@@ -104,6 +104,7 @@ def _rebuilt(tree: Any, kind: Any, folder: Path) -> Any:
     if not isinstance(kind, type):
         return tree
     if dataclasses.is_dataclass(kind):
+        kind = _fitting(kind, tree)
         hints = get_type_hints(kind)
         return kind(**{k: _rebuilt(v, hints[k], folder) for k, v in tree.items()})
     if issubclass(kind, Enum):
@@ -111,6 +112,14 @@ def _rebuilt(tree: Any, kind: Any, folder: Path) -> Any:
     if issubclass(kind, date):
         return kind.fromisoformat(tree)
     return tree
+
+
+def _fitting(kind: Any, tree: Mapping[str, Any]) -> Any:
+    """Return the class that was kept: the annotated one, or that of its kinds with these fields."""
+    for one in (kind, *kind.__subclasses__()):
+        if {field.name for field in dataclasses.fields(one) if field.init} == set(tree):
+            return one
+    return kind
 
 
 def _rebuilt_choice(tree: Any, kinds: tuple[Any, ...], folder: Path) -> Any:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from aegle.dicom.listing import ScanOptions
     from aegle.imaging.registration import RigidOptions
     from aegle.operations.triage import TriageOptions
+    from aegle.planning.alternatives import AlternativeOptions
     from aegle.planning.density_table import DensityOptions
     from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions
+    from aegle.planning.proton_plan import ProtonPlanOptions
     from aegle.planning.targets import TargetOptions
     from aegle.recognition.characterise import CharacteriseOptions
     from aegle.recognition.classify import ClassifyOptions
@@ -64,6 +66,8 @@ _KINDS = {
     "density": "aegle.planning.density_table.DensityOptions",
     "prescription": "aegle.planning.photon_plan.PrescriptionOptions",
     "photons": "aegle.planning.photon_plan.PhotonPlanOptions",
+    "protons": "aegle.planning.proton_plan.ProtonPlanOptions",
+    "alternatives": "aegle.planning.alternatives.AlternativeOptions",
     "registration": "aegle.imaging.registration.RigidOptions",
     "matching": "aegle.response.matching.MatchOptions",
     "recist": "aegle.response.recist_1_1.Recist11Options",
@@ -104,6 +108,8 @@ class CaseOptions:
     density: "DensityOptions" = field(default_factory=_default("density"))
     prescription: "PrescriptionOptions" = field(default_factory=_default("prescription"))
     photons: "PhotonPlanOptions" = field(default_factory=_default("photons"))
+    protons: "ProtonPlanOptions" = field(default_factory=_default("protons"))
+    alternatives: "AlternativeOptions" = field(default_factory=_default("alternatives"))
     registration: "RigidOptions" = field(default_factory=_default("registration"))
     matching: "MatchOptions" = field(default_factory=_default("matching"))
     recist: "Recist11Options" = field(default_factory=_default("recist"))

@@ -26,10 +26,12 @@ from aegle.domain.plan import Goal, Metric, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.worklist import Worklist
+from aegle.planning.alternatives import AlternativeOptions
 from aegle.planning.density_table import DensityTable, density_table
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
 from aegle.planning.plan_check import check
 from aegle.planning.protocol import Protocol, fitted, protocol
+from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.structure_names import matching_name
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition import body as outlining
@@ -39,7 +41,7 @@ from aegle.record.identity import digest
 from aegle.report.language import Language
 from aegle.workflow import case_folder
 from aegle.workflow.case_folder import CaseFolder
-from aegle.workflow.dose_planning import plan_on
+from aegle.workflow.dose_planning import compare_on, plan_on
 from aegle.workflow.options import CaseOptions, TargetChoice
 from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
 from aegle.workflow.radiotherapy_files import publish
@@ -88,6 +90,8 @@ class MakingOptions:
     organs: OrganOptions
     prescription: PrescriptionOptions
     photons: PhotonPlanOptions
+    protons: ProtonPlanOptions
+    alternatives: AlternativeOptions
     densities: DensityTable | None = None
     protocol: Protocol | None = None
     names: tuple[tuple[str, str], ...] = ()
@@ -136,9 +140,14 @@ def run(request: Request, *, announce: Announce = unannounced) -> Planned:
 
 
 def plan_subject(subject: Subject, *, options: MakingOptions, progress: Progress) -> Planning:
-    """Plan photons for what is prescribed."""
+    """Plan photons for what is prescribed, and alternatives where they are asked for."""
     known, prescription, reason, notices = prescribed(subject, options)
-    made = plan_on(subject.image, known, prescription, options=options, progress=progress)
+    asked = (subject.image, known, prescription)
+    comparison = None
+    if options.alternatives.compared:
+        made, comparison = compare_on(*asked, options=options, progress=progress)
+    else:
+        made = plan_on(*asked, options=options, progress=progress)
     made = replace(made, notices=(*made.notices, *notices))
     return Planning(
         plan=made,
@@ -146,6 +155,7 @@ def plan_subject(subject: Subject, *, options: MakingOptions, progress: Progress
         image=subject.image.name,
         reason=reason,
         check=check(made, options=options.photons),
+        comparison=comparison,
     )
 
 
@@ -206,6 +216,8 @@ def _making(
         organs=options.organs,
         prescription=options.prescription,
         photons=options.photons,
+        protons=options.protons,
+        alternatives=options.alternatives,
         densities=densities,
         protocol=wanted,
         names=tuple(sorted(names.items())),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aegle.dicom import image_series, radiotherapy, structure_set
+from aegle.domain.alternatives import Comparison
 from aegle.domain.case import CaseResults
 from aegle.domain.plan import Aperture, Beam, DoseVolumeCurve, Plan, ProtonBeam
 from aegle.report import plan_page
@@ -75,12 +76,39 @@ def numbers(results: CaseResults) -> dict[str, Any]:
         "beams": [_beam(beam, plan.prescription.fractions) for beam in plan.beams],
         "structures": [_curve(curve) for curve in plan.curves],
         "objective_values": list(plan.objective_values),
+        **_comparison(results.planning.comparison),
         "made_from": {
             "aegle": provenance.version,
             "now": provenance.now.isoformat(),
             "inputs": [{"name": name, "sha256": sha} for name, sha in provenance.inputs],
             "options": {s.name: json.loads(s.options) for s in provenance.stages},
         },
+    }
+
+
+def _comparison(found: Comparison | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "alternatives": [
+            {
+                "name": str(one.name),
+                "dose_gy": one.plan.prescription.dose_gy,
+                "fractions": one.plan.prescription.fractions,
+                "goals_met": sum(goal.is_met for goal in one.plan.goals),
+                "expected": [
+                    {
+                        "name": str(expected.name),
+                        "probability": expected.probability,
+                        "interval": expected.interval,
+                        "source": expected.source,
+                    }
+                    for expected in one.estimates
+                ],
+            }
+            for one in found.alternatives
+        ],
+        "reasons": [str(reason) for reason in found.reasons],
     }
 
 
