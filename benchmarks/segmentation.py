@@ -99,6 +99,7 @@ def sliding_window() -> Iterator[Line]:
         _measured("learn", folder)
         ours = {kind: _measured(kind, folder) for kind in ("bfloat16", "float32")}
         theirs = {batch: _measured(f"monai-{batch}", folder) for batch in BATCHES}
+        shipped = _measured("shipped", folder)
     fastest = min(BATCHES, key=lambda batch: float(theirs[batch]["seconds"]))
     for kind, measured in ours.items():
         for batch, remark in ((1, "default"), (fastest, "its best")):
@@ -109,11 +110,15 @@ def sliding_window() -> Iterator[Line]:
                 peer=f"MONAI SlidingWindowInferer, float32, batch {batch} ({remark})",
                 theirs=theirs[batch]["seconds"],
             )
-    for organ, exact in ours["float32"]["dice"].items():
-        change = abs(ours["bfloat16"]["dice"][organ] - exact)
+    yield from _changes("this U-Net", {kind: found["dice"] for kind, found in ours.items()})
+    yield from _changes("shipped thorax-ct", shipped)
+
+
+def _changes(network: str, dice: Result) -> Iterator[Line]:
+    for organ, exact in dice["float32"].items():
         yield Line(
-            what=f"change of Dice ({organ}, {exact:.4f} in float32) by bfloat16",
-            ours=change,
+            what=f"change of Dice by bfloat16, {network}: {organ} ({exact:.4f} in float32)",
+            ours=abs(dice["bfloat16"][organ] - exact),
             unit="",
             peer="allowed",
             theirs=LARGEST_CHANGE,

@@ -91,3 +91,13 @@ def test_folded_imagenet_weights_are_restored_on_other_images(shared_data):
 def test_network_without_normalisation_has_none_to_restore():
     with pytest.raises(InputError, match="no batch normalisation"):
         restore_batch_norm(base_cnn(size=28), pictures(1, 3, 28, 28))
+
+
+def test_large_images_pass_few_at_a_time(network):
+    counts = []
+    network.register_forward_pre_hook(lambda _, given: counts.append(len(given[0])))
+
+    restore_batch_norm(network, pictures(5, 1, 512, 512))
+
+    # Two pictures of 512 x 512 have 2^19 pixels.
+    assert counts == [2, 2, 1]

@@ -12,6 +12,9 @@ __all__ = ["BATCH", "BatchNorm", "restore_batch_norm", "show"]
 
 BATCH = 32
 """Images that go through a network together."""
+MOST_PIXELS = 2**19
+"""Of images whose features are measured together: several copies of them are held (0.5 GB for
+MobileNetV2)."""
 LEAST_VARIANCE = 1e-4
 """Of a feature when normalisation is put back: a silent feature must not be blown up later."""
 
@@ -37,8 +40,9 @@ def restore_batch_norm(network: nn.Module, images: Tensor) -> None:
         )
     measured = {layer: _Moments() for layer in layers}
     hooks = [layer.register_forward_pre_hook(measured[layer]) for layer in layers]
+    pixels = images[0, 0].numel()
     try:
-        show(network, images)
+        show(network, images, batch=max(1, min(BATCH, MOST_PIXELS // pixels)))
     finally:
         for hook in hooks:
             hook.remove()

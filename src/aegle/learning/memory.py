@@ -1,8 +1,9 @@
 """Memory that is used again in the next step, not given back to the system in between.
 
 The GNU allocator hands large blocks back as soon as they are freed, so every step of a training
-asks the system for the same pages anew; with the base network that is half of the time. Where
-another allocator or another system is at work nothing is changed.
+and every tile of an image ask the system for the same pages anew; with the base network that is
+half of the time, with a U-Net in float32 two fifths. Where another allocator or another system is
+at work nothing is changed.
 """
 
 import ctypes

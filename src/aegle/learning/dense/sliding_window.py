@@ -19,10 +19,10 @@ from aegle.domain.errors import OptionError
 from aegle.imaging.label_export import LabelExport, Labels, Window, no_labels
 from aegle.learning.dense.engines import Engine, Precision, TileNeed
 from aegle.learning.dense.tiling import Shape, Tile, Tiling
+from aegle.learning.memory import kept_memory
 
 _VOXELS = 2**18
-"""Voxels that go through the network together, memory allowing: larger batches leave the cache and
-ask the system for new memory time and again."""
+"""Voxels that go through the network together, memory allowing: larger batches leave the cache."""
 _LEAST_TILES = 2
 """A single tile in float32 takes PyTorch's slow path for narrow layers (torch 2.13)."""
 _CLASSES = 8
@@ -221,6 +221,7 @@ def _sliding(engine: Engine, padded: _Padded, need: TileNeed, window: Window3D) 
     return Sliding(engine, padded.image, tiling, shares, need.classes, window.axes)
 
 
+@kept_memory()
 def scores_of(
     engine: Engine, image: NDArray[np.float32], *, need: TileNeed, window: Window3D
 ) -> NDArray[np.float32]:
@@ -246,6 +247,7 @@ def _copy(sliding: Sliding, result: NDArray[np.float32], strip: tuple[int, int])
         at += slab.shape[1]
 
 
+@kept_memory()
 def labels_of(
     engine: Engine,
     image: NDArray[np.float32],
