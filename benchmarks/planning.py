@@ -122,11 +122,11 @@ def _references(folder: Path) -> Iterator[Line]:
             higher_is_better=True,
         )
         yield Line(
-            what=f"median of our dose over {engine}'s, {case}",
-            ours=found["median_ratio"],
-            unit="",
-            peer="equal",
-            theirs=1.0,
+            what=f"median difference of our dose from {engine}'s, {case}",
+            ours=100 * abs(found["median_ratio"] - 1),
+            unit="%",
+            peer="allowed",
+            theirs=0.2,
         )
 
 

@@ -16,7 +16,7 @@ from benchmarks.planning_references import TG119, five_beams, references
 Result = dict[str, Any]
 
 NINE = tuple(40.0 * number for number in range(9))
-GRIDS_MM = (9.0, 6.0, 3.0, 2.0)
+GRIDS_MM = (9.0, 6.0, 4.0, 3.0)
 BEAMS = (2, 4, 6, 9)
 
 
