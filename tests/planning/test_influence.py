@@ -1,5 +1,7 @@
 """A stored map against dense algebra."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -73,3 +75,30 @@ def test_beams_add_up_where_they_meet():
     expected = torch.zeros(9, dtype=torch.float64)
     expected[[1, 3, 4, 7]] = 3 * (DENSE @ WEIGHTS)
     torch.testing.assert_close(dose, expected)
+
+
+def test_cases_of_a_beam_are_one_map_whose_voxels_come_case_after_case():
+    weights = WEIGHTS.clone().requires_grad_()
+    probe = torch.tensor([1.0, 10.0, 100.0, 1000.0, 5.0, 6.0, 7.0, 8.0], dtype=torch.float64)
+
+    both = stored().with_cases([stored()], 9)
+    dose = total([both], [weights], 18)
+    (gradient,) = torch.autograd.grad(dose[both.points] @ probe, weights)
+
+    assert both.points.tolist() == [1, 3, 4, 7, 10, 12, 13, 16]
+    torch.testing.assert_close(dose[:9], total([stored()], [WEIGHTS], 9))
+    torch.testing.assert_close(dose[9:], total([stored()], [WEIGHTS], 9))
+    torch.testing.assert_close(gradient, DENSE.T @ (probe[:4] + probe[4:]))
+
+
+def test_cases_may_reach_different_voxels():
+    wanted = torch.zeros(9, dtype=torch.bool)
+    wanted[[1, 4]] = True
+    few = replace(stored().at(wanted), points=torch.tensor([2, 8]))
+
+    both = stored().with_cases([few], 9)
+    dose = total([both], [WEIGHTS], 18)
+
+    expected = torch.zeros(9, dtype=torch.float64)
+    expected[[2, 8]] = (DENSE @ WEIGHTS)[[0, 2]]
+    torch.testing.assert_close(dose[9:], expected)

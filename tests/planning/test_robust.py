@@ -11,8 +11,9 @@ from aegle.domain.plan import Beam, Goal, Metric, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Quantity, Volume
 from aegle.planning.fluence import Task, curves_in_scenarios
+from aegle.planning.influence import total
 from aegle.planning.photon_plan import PhotonPlanOptions, photons, plan
-from aegle.planning.robust import RobustOptions, Scenario, combined, scenarios
+from aegle.planning.robust import RobustOptions, Scenario, borne, combined, scenarios
 
 
 def values(*numbers):
@@ -87,6 +88,42 @@ def water(grid_of, positions_of):
 NOMINAL = PhotonPlanOptions(
     gantry_deg=(0.0, 72.0, 144.0, 216.0, 288.0), dose_grid_mm=4.0, iterations=40, setup_mm=5.0
 )
+
+
+def test_one_map_of_all_scenarios_gives_what_each_gives_alone(water):
+    ct, structures, _ = water
+    radiation = photons(replace(NOMINAL, robust="worst"))
+    patient = radiation.patient(ct, structures["body"])
+    beam = radiation.opened(patient, structures["CTV"], (30.0, 0.0))
+    cases = scenarios(radiation.options)
+    chance = torch.Generator().manual_seed(0)
+    looked_at = torch.rand(len(patient.voxels), generator=chance) < 0.2
+    weights = (0.5 + torch.rand(len(beam.weights), generator=chance)).requires_grad_()
+    count = int(looked_at.sum())
+    probe = torch.rand(len(cases), count, generator=chance)
+
+    nominal = radiation.dose(patient, beam)
+    joined = borne(nominal, beam, patient, looked_at, errors=cases[1:], dose_of=radiation.dose)
+    found = total([joined], [weights], len(cases) * count).view(len(cases), count)
+    alone = torch.stack(
+        [
+            total(
+                [radiation.dose(case.patient(patient), case.beam(beam)).at(looked_at)],
+                [weights],
+                count,
+            )
+            for case in cases
+        ]
+    )
+
+    # Kernels are those of the nominal source-to-surface distance.
+    apart = (found - alone).detach().abs().max()
+    assert float(apart) <= 5e-4 * float(alone.detach().max())
+    moved = (alone[0] - alone[1:]).detach().abs().amax(1)
+    assert float(moved.min()) >= 5e-3 * float(alone.detach().max())
+    (gradient,) = torch.autograd.grad((found * probe).sum(), weights)
+    (expected,) = torch.autograd.grad((alone * probe).sum(), weights)
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=0)
 
 
 def worst_d95_gy(made):

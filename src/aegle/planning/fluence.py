@@ -23,7 +23,7 @@ from aegle.planning.optimise import OptimiserOptions, Optimum
 from aegle.planning.pencil_beam import Medium, on_ct
 from aegle.planning.plan_options import PlanOptions
 from aegle.planning.radiation import Radiation
-from aegle.planning.robust import Scenario, combined, prepared, scenarios
+from aegle.planning.robust import Scenario, borne, combined, scenarios
 from aegle.planning.sequencing import Collimator, opened_by
 from aegle.planning.watched import Watched
 
@@ -182,17 +182,19 @@ class _Optimiser:
         return beams, (*found.values, *values)
 
     def _doses(self, whole: Sequence[DoseMap]) -> Doses:
-        task = self._task
-        cases = [[beam.at(self._looked_at) for beam in whole]]
-        cases += [
-            prepared(case, task.patient, self._opened, self._looked_at, task.radiation.dose)
-            for case in scenarios(task.options)[1:]
+        task, looked_at = self._task, self._looked_at
+        cases = scenarios(task.options)
+        dose_of = task.radiation.dose
+        maps = [
+            borne(one, beam, task.patient, looked_at, errors=cases[1:], dose_of=dose_of)
+            for one, beam in zip(whole, self._opened, strict=True)
         ]
         dose_gy = task.prescription.dose_gy
 
         def relative(weights: Tensor) -> list[Tensor]:
             parts = torch.tensor_split(weights, self._ends)
-            return [total(case, parts, self._count) / dose_gy for case in cases]
+            doses = total(maps, parts, len(cases) * self._count) / dose_gy
+            return list(doses.view(len(cases), self._count))
 
         return relative
 

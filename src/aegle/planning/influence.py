@@ -6,7 +6,7 @@ looked at (optimisation). Where beamlets reach many voxels, ``pencil_beam`` work
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -34,8 +34,12 @@ class DoseMap(Protocol):
         """Return the dose at ``points`` [Gy] for weights of shape (beamlet,)."""
         ...
 
-    def at(self, wanted: Tensor) -> "DoseMap":
+    def at(self, wanted: Tensor) -> Self:
         """Return the map to those of the medium's voxels that are marked, renumbered."""
+        ...
+
+    def with_cases(self, others: Sequence[Self], voxels: int) -> Self:
+        """Return one map to the voxels of this and other cases of the beam, case after case."""
         ...
 
 
@@ -99,6 +103,26 @@ class StoredDose:
             values=self.values[kept],
             columns=column[self.columns[kept]],
             ends=before[self.ends],
+        )
+
+    def with_cases(self, others: Sequence["StoredDose"], voxels: int) -> "StoredDose":
+        """Return one map to the voxels of this and other cases of the beam, case after case.
+
+        Args:
+            others: The same beamlets in other cases.
+            voxels: How many voxels each case has.
+        """
+        cases = (self, *others)
+        first = np.cumsum([0, *(len(one.points) for one in cases)]).tolist()
+        numbers = torch.arange(self.beamlets, device=self.ends.device)
+        owners = torch.cat([numbers.repeat_interleave(one.ends.diff()) for one in cases])
+        order = owners.argsort(stable=True)
+        columns = [one.columns + start for one, start in zip(cases, first[:-1], strict=True)]
+        return StoredDose(
+            points=torch.cat([one.points + n * voxels for n, one in enumerate(cases)]),
+            values=torch.cat([one.values for one in cases])[order],
+            columns=torch.cat(columns)[order],
+            ends=torch.stack([one.ends for one in cases]).sum(0),
         )
 
     @property

@@ -12,7 +12,7 @@ the width of the kernels. Nothing is deposited farther than the lateral cut-off 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -140,14 +140,29 @@ class BeamDose:
         """
         kept = wanted[self.points]
         number = wanted.cumsum(0) - 1
-        return BeamDose(
+        return replace(
+            self,
             points=number[self.points[kept]],
             terms=self.terms[:, kept].contiguous(),
             places=self.places[kept],
-            pixels=self.pixels,
-            kernels=self.kernels,
-            shape=self.shape,
-            reach=self.reach,
+        )
+
+    def with_cases(self, others: Sequence["BeamDose"], voxels: int) -> "BeamDose":
+        """Return one map to the voxels of this and other cases of the beam, case after case.
+
+        Fluence is then convolved once, with the kernels of this case. Those of another differ by
+        its source-to-surface distance; 5 mm of it change dose by less than 0.05 % of the maximum.
+
+        Args:
+            others: The same beamlets in other cases.
+            voxels: How many voxels each case has.
+        """
+        cases = (self, *others)
+        return replace(
+            self,
+            points=torch.cat([one.points + n * voxels for n, one in enumerate(cases)]),
+            terms=torch.cat([one.terms for one in cases], dim=1),
+            places=torch.cat([one.places for one in cases]),
         )
 
     def stored(self) -> StoredDose:

@@ -1,8 +1,8 @@
 """Plans that hold when the patient lies or attenuates otherwise than the planning CT says.
 
 A scenario is one such error: the patient is shifted, or every density is scaled. It only changes
-the coordinates and depths of a beam's voxels, so each scenario is another map of dose over the
-voxels that the objectives look at.
+the coordinates and depths of a beam's voxels, so to the optimiser scenarios are further voxels of
+the same map.
 
 Sources: Fredriksson A, Forsgren A, Hårdemark B. Med Phys 2011;38:1672-84, doi:10.1118/1.3556559
 (worst case); Unkelbach J, et al. Phys Med Biol 2018;63:22TR02, doi:10.1088/1361-6560/aae659
@@ -95,24 +95,30 @@ def scenarios(options: RobustOptions) -> tuple[Scenario, ...]:
     return tuple(found)
 
 
-def prepared(
-    scenario: Scenario,
+def borne(
+    nominal: DoseMap,
+    beam: Beam,
     patient: Medium,
-    beams: Sequence[Beam],
     looked_at: Tensor,
+    *,
+    errors: Sequence[Scenario],
     dose_of: Callable[[Medium, Beam], DoseMap],
-) -> list[DoseMap]:
-    """Return the beams of a scenario, on some voxels alone.
+) -> DoseMap:
+    """Return the map of a beam to some voxels in all scenarios, one scenario after the other.
 
     Args:
-        scenario: The error.
+        nominal: The map to all voxels without error, which comes first.
+        beam: As planned.
         patient: As planned.
-        beams: As planned.
         looked_at: True for each voxel of the medium to keep, shape (voxel,).
+        errors: The other scenarios.
         dose_of: Works out a beam for a patient.
     """
-    seen = scenario.patient(patient)
-    return [dose_of(seen, scenario.beam(beam)).at(looked_at) for beam in beams]
+    seen = nominal.at(looked_at)
+    if not errors:
+        return seen
+    others = [dose_of(case.patient(patient), case.beam(beam)).at(looked_at) for case in errors]
+    return seen.with_cases(others, int(looked_at.sum()))
 
 
 def combined(values: Sequence[Tensor], options: RobustOptions) -> Tensor:
