@@ -115,4 +115,5 @@ def _drawn(name: str, image: PlacedImage, found: FoundObjects, model: Model) -> 
         for box, number, score in zip(found.boxes, found.classes, found.scores, strict=True)
         if score >= SHOWN_SCORE
     ]
-    return draw_boxes(image.values, shown, caption=f"{name}: {len(shown)} objects")
+    caption = f"{name}: {len(shown)} objects"
+    return draw_boxes(image.values, shown, caption=caption, is_judged=False)
