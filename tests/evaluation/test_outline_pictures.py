@@ -116,6 +116,20 @@ def test_boxes_are_drawn_where_they_lie():
     assert (wrong > 0.5).all()
 
 
+def test_no_truth_is_spoken_of_where_none_is_known():
+    dark = np.zeros((1, 1, 80, 80), np.uint8)
+    box = ShownBox(box=(5, 45, 30, 75), words="a", is_true=False)
+    wanted = [int(TRUE_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
+
+    judged, unknown = (
+        (np.abs(pixels(draw_boxes(dark, [box], caption="", is_judged=known)) - wanted)).sum(axis=2)
+        for known in (True, False)
+    )
+
+    assert (judged < 40).any()
+    assert not (unknown < 40).any()
+
+
 def test_thick_rows_are_drawn_higher_than_wide():
     labels = np.ones((1, 20, 20), int)
 

@@ -205,9 +205,15 @@ def test_a_set_without_any_box_is_refused(tmp_path):
     ("content", "words"),
     [
         pytest.param(coco()[:-20], "it is no JSON", id="cut off"),
+        pytest.param('{"images": [', "it is no JSON", id="cut off early"),
+        pytest.param(
+            coco(annotations=[{"image_id": 5, "category_id": 4, "bbox": [1, 1, 2, 2]}]),
+            "the category 4, which is not listed",
+            id="unknown category",
+        ),
         pytest.param(
             coco(annotations=[{"image_id": 7, "category_id": 3, "bbox": [1, 1, 2, 2]}]),
-            "names what is not there",
+            "the image 7, which is not listed",
             id="unknown image",
         ),
         pytest.param(

@@ -83,6 +83,29 @@ def test_a_class_that_no_image_shows_is_named(outlined):
     assert "class-missing" not in found(outlined([1, 3], objects=True))
 
 
+def test_a_class_that_one_image_alone_shows_is_named(outlined):
+    stray = np.ones((64, 64), np.int32)
+    stray[0] = 2
+    offence = found(outlined([1, 1, stray, 1, 0], classes=("a", "label 7")))["class-once"]
+
+    assert offence.names == ("02",)
+    assert offence.severity == "warn"
+    assert "1 of the classes are drawn on one image alone: label 7." in str(offence.finding)
+    assert "class-once" not in found(outlined([1, 1, stray, stray, 1], classes=("a", "b")))
+    assert "class-once" not in found(outlined([1, 1, stray], classes=("a", "b")))
+
+
+def test_images_are_counted_for_every_class_that_is_drawn_on_them(outlined):
+    both = np.ones((64, 64), np.int32)
+    both[0] = 2
+    samples = outlined([1, both, 2, 0], classes=("a", "b"))
+
+    gate = inspect(samples, options=GateOptions(), progress=quiet)
+
+    assert gate.counts == {"train": {"a": 2, "b": 2, "": 1}}
+    assert gate.totals == {"train": 4}
+
+
 def test_the_same_pixels_with_something_else_drawn_are_named(outlined, scene):
     same = {"00": scene(9), "01": scene(9), "02": scene(9)}
     cross = np.eye(64, dtype=np.int32)

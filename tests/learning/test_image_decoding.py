@@ -69,6 +69,7 @@ def test_volumes_come_in_patient_order_with_their_spacing(tmp_path, name):
     ("name", "content", "words"),
     [
         pytest.param("a.png", b"\x89PNG\r\n\x1a\n", "read as a picture", id="cut picture"),
+        pytest.param("a.png", b"no png", "first bytes .* no known format", id="no picture"),
         pytest.param("a.nrrd", b"NRRD0004\n", "read as a volume", id="cut volume"),
         pytest.param("a.txt", b"", "ending in '.txt'", id="unknown kind"),
     ],

@@ -191,6 +191,8 @@ def draw_intervals(
     )
     axes.set_yticks(places, [row[0] for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.4, -0.6)
+    if not np.ptp(np.nan_to_num([*values, *low, *high, reference])):
+        axes.set_xlim(-0.05, 1.05)
     finish(axes, label, "")
     return picture_of(figure, caption, caption)
 

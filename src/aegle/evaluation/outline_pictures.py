@@ -126,24 +126,29 @@ def sketch_objects(
     )
 
 
-def draw_boxes(picture: NDArray[np.generic], boxes: Sequence[ShownBox], *, caption: str) -> Picture:
+def draw_boxes(
+    picture: NDArray[np.generic],
+    boxes: Sequence[ShownBox],
+    *,
+    caption: str,
+    is_judged: bool = True,
+) -> Picture:
     """Draw true and found boxes with their words.
 
     Args:
         picture: Values, shape (channel, slice, row, column) with one slice.
         boxes: True and found ones.
         caption: What stands below.
+        is_judged: Whether it is known what is true.
     """
     whole = (slice(0, picture.shape[2]), slice(0, picture.shape[3]))
     figure, axes = _canvas(picture[:, 0], whole, (1.0, 1.0, 1.0))
     for one in boxes:
         _add_box(axes, one)
-    keys = (
-        Line2D([], [], color=TRUE_COLOUR, linewidth=2.2, label="truth"),
-        Line2D([], [], color=SAID_COLOUR, linewidth=1.3, label="found"),
-        Line2D([], [], color=WRONG_COLOUR, linewidth=1.3, linestyle="--", label="false"),
-    )
-    _legend(figure, keys)
+    true = Line2D([], [], color=TRUE_COLOUR, linewidth=2.2, label="truth")
+    found = Line2D([], [], color=SAID_COLOUR, linewidth=1.3, label="found")
+    false = Line2D([], [], color=WRONG_COLOUR, linewidth=1.3, linestyle="--", label="false")
+    _legend(figure, (true, found, false) if is_judged else (found,))
     return picture_of(figure, caption, caption, is_image=True)
 
 

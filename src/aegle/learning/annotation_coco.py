@@ -19,7 +19,8 @@ from aegle.learning.sample_rows import SPLITS, Row
 
 _MOST_FILES = 50
 """Folders with more JSON files hold something else."""
-_KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_FIRST_KEY = b'"images"'
+"""Even files that are cut off hold it."""
 _REMEDY = "Write it as COCO describes: images, annotations with bbox, categories."
 
 
@@ -32,7 +33,7 @@ def coco_form(path: Path, files: Files) -> Form | None:
     names = [name for name in files.names() if name.lower().endswith(".json")]
     if not 0 < len(names) <= _MOST_FILES:
         return None
-    named = [name for name in names if all(key in files.read(name) for key in _KEYS)]
+    named = [name for name in names if _FIRST_KEY in files.read(name)]
     stated = {
         name: content for name in named if _has_boxes(content := read_json(path, files, name))
     }
@@ -80,13 +81,13 @@ def _images(
             if one.get("iscrowd"):
                 continue
             number = int(one["category_id"])
+            _require(number, categories, place, "category")
+            _require(one["image_id"], images, place, "image")
             used[number] = categories[number]
             image = images[one["image_id"]]
             drawn[one["image_id"]].append(box(image, used[number], one["bbox"], has_size=True))
     except (KeyError, TypeError) as error:
-        raise FileError(
-            place, f"an entry lacks {error}, or names what is not there.", _REMEDY
-        ) from error
+        raise FileError(place, f"an entry is not as it should be ({error}).", _REMEDY) from error
     folder = name.rpartition("/")[0]
     pairs = []
     for number, file in images.items():
@@ -94,6 +95,11 @@ def _images(
         row = Row(name=found, split=split_of(found) or _told_split(name))
         pairs.append((row, Drawn(images=(found,), boxes=tuple(drawn[number]))))
     return pairs, used
+
+
+def _require(number: Any, known: Mapping[Any, str], place: str, kind: str) -> None:
+    if number not in known:
+        raise FileError(place, f"a box names the {kind} {number}, which is not listed.", _REMEDY)
 
 
 def _places(files: Files) -> dict[str, list[str]]:

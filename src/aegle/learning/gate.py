@@ -1,5 +1,6 @@
 """The gate before training: what must leave a set of images, and what someone should look at."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from aegle.learning import gate_checks, outliers
-from aegle.learning.gate_annotations import annotations, survey_annotations
+from aegle.learning.gate_annotations import DrawnFacts, annotations, survey_annotations
 from aegle.learning.offences import Offence
 from aegle.learning.samples import Sample, SampleSet
 from aegle.learning.survey import Facts, survey
@@ -65,7 +66,10 @@ class Gate:
     source: str
     images: int
     counts: Mapping[str, Mapping[str, int]]
-    """Images by split and class; an empty name where there is none."""
+    """Images by split and class; an empty name where there is none. An image on which several
+    classes are drawn counts for each."""
+    totals: Mapping[str, int]
+    """Images by split."""
     offences: tuple[Offence, ...]
     """What must be dealt with first, then what should be looked at."""
 
@@ -115,7 +119,8 @@ def inspect(
     return Gate(
         source=samples.source,
         images=len(samples.samples),
-        counts=counts(samples),
+        counts=drawn_counts(samples, drawn) if drawn else counts(samples),
+        totals=Counter(sample.split for sample in samples.samples),
         offences=tuple(sorted(offences, key=lambda offence: offence.severity != "stop")),
     )
 
@@ -127,6 +132,17 @@ def counts(samples: SampleSet) -> dict[str, dict[str, int]]:
         name = samples.classes[sample.label] if sample.label >= 0 else ""
         row = table.setdefault(sample.split, {})
         row[name] = row.get(name, 0) + 1
+    return table
+
+
+def drawn_counts(samples: SampleSet, drawn: tuple[DrawnFacts, ...]) -> dict[str, dict[str, int]]:
+    """Return on how many images each class is drawn by split; empty names where nothing is."""
+    table: dict[str, dict[str, int]] = {}
+    for sample, facts in zip(samples.samples, drawn, strict=True):
+        row = table.setdefault(sample.split, {})
+        names = [samples.classes[index] for index in sorted(facts.classes)]
+        for name in names or [""]:
+            row[name] = row.get(name, 0) + 1
     return table
 
 

@@ -16,6 +16,9 @@ from aegle.learning.offences import Offence
 from aegle.learning.samples import Sample, SampleSet
 from aegle.learning.survey import Facts
 
+ENOUGH_IMAGES = 5
+"""With fewer images a class that one of them shows is nothing to wonder at."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnFacts:
@@ -101,6 +104,7 @@ def annotations(
     yield from _unfit(shown)
     yield from _empty(shown)
     yield from _missing(samples, shown)
+    yield from _once(samples, shown)
     yield from _contradictory(shown, found)
 
 
@@ -156,6 +160,26 @@ def _missing(samples: SampleSet, drawn: Sequence[DrawnFacts]) -> Iterator[Offenc
                 {"count": len(absent), "classes": ", ".join(absent)},
             ),
             remedy=Text("Leave these classes out, or add images that show them."),
+        )
+
+
+def _once(samples: SampleSet, drawn: Sequence[DrawnFacts]) -> Iterator[Offence]:
+    """Find classes that are often a slip of the pen: no list of classes speaks against them."""
+    counts = Counter(index for facts in drawn for index in facts.classes)
+    rare = [index for index, count in sorted(counts.items()) if count == 1]
+    if rare and len(drawn) >= ENOUGH_IMAGES:
+        yield Offence(
+            kind="class-once",
+            severity="warn",
+            names=tuple(facts.name for facts in drawn if facts.classes & set(rare)),
+            finding=Text(
+                "{count} of the classes are drawn on one image alone: {classes}.",
+                {"count": len(rare), "classes": ", ".join(samples.classes[i] for i in rare)},
+            ),
+            remedy=Text(
+                "Correct the mask if the label is a slip; name the classes in data.classes, and "
+                "others are refused. What one image shows cannot be both learned and judged."
+            ),
         )
 
 

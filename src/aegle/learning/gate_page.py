@@ -44,6 +44,7 @@ TITLES = {
     "near-duplicates": Text("Look the same"),
     "empty": Text("Nothing is drawn"),
     "class-missing": Text("Classes that no image shows"),
+    "class-once": Text("Classes that one image alone shows"),
     "no-groups": Text("Patients unknown"),
     "intensity": Text("Unusual brightness or contrast"),
     "size": Text("Unusual size"),
@@ -141,6 +142,7 @@ def render(gate: Gate, samples: SampleSet, *, say: Callable[[Text], str] = str) 
         Text=Text,
         values=values,
         classes=(*samples.classes, *_unnamed(gate)),
+        is_drawn=samples.annotate is not None,
         parts=[
             _part(kind, found, _Pictures(samples, by_name, removed), say)
             for kind in TITLES

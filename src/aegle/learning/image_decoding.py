@@ -252,5 +252,8 @@ def _three_dimensional(image: Any, sitk: Any, channels: int) -> list[Any]:
 
 
 def _last_line(error: Exception) -> str:
+    if type(error).__name__ == "UnidentifiedImageError":
+        # Pillow's own words name an object in memory.
+        return "its first bytes are those of no known format"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__

@@ -1,10 +1,15 @@
 """DICOM images are learned from as their segmentations and structure sets say."""
 
 import zipfile
+from dataclasses import asdict
 from datetime import datetime
 
 import numpy as np
+import pydicom
 import pytest
+import SimpleITK as sitk
+import torch
+from torch import nn
 
 from aegle.dicom import image_series, segmentation, structure_set
 from aegle.domain.errors import FileError, InputError
@@ -12,7 +17,10 @@ from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.study import Image, Patient
 from aegle.domain.volume import Quantity, Volume
+from aegle.learning.dense.configuration import ChannelScaling, Configuration
+from aegle.learning.model import Model, ModelFacts
 from aegle.learning.reading_samples import DataOptions
+from aegle.workflow.learning import outline_predicting
 from aegle.workflow.learning.dicom_cases import samples_at
 
 NOW = datetime(2024, 3, 1, 8, 30)
@@ -126,3 +134,53 @@ def test_the_tumour_of_the_ibsi_phantom_has_the_voxels_of_the_consensus(shared_d
     assert samples.classes == ("GTV-1",)
     # IBSI 1, chest, configuration B to E: 125 256 voxels in the initial region.
     assert (labels(samples) > 0).sum() == 125_256
+
+
+@pytest.fixture
+def bright():
+    """Return a model that outlines what is brighter than -200 HU."""
+    network = nn.Conv3d(1, 2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1, 1))
+        network.bias.zero_()
+    configuration = Configuration(
+        axes=3,
+        spacing_mm=(3.0, 1.5, 0.75),
+        scaling=(ChannelScaling(scheme="ct", low=-1000, high=1000, mean=-200, deviation=100),),
+        patch=(8, 8, 8),
+        batch=2,
+        network="unet",
+        settings={},
+        steps=1,
+        foreground_share=0.5,
+        image_order=1,
+    )
+    extras = {"configuration": asdict(configuration)}
+    facts = ModelFacts(
+        name="bright 1", task="segment", network="unet", classes=("bright",), extras=extras
+    )
+    return Model(facts=facts, network=network)
+
+
+def test_patients_in_one_folder_are_outlined_apart(tmp_path, write_case, bright):
+    for who in ("P1.5", "P2"):
+        write_case(tmp_path / "given", who, {"liver": LIVER})
+
+    done = outline_predicting.run(
+        bright, tmp_path / "given", tmp_path / "said", now=NOW, announce=silent_steps
+    )
+
+    # Values rise by 1 HU per voxel from -500 HU and one for each letter of the name on.
+    count = np.prod(SHAPE)
+    for row, who in zip(done.rows, ("P1.5", "P2"), strict=True):
+        written = sitk.GetArrayFromImage(sitk.ReadImage(str(done.folder / row["labels"])))
+        assert row["name"] == f"{who} CT"
+        assert written.sum() == pytest.approx(count - 300 + len(who), abs=2)
+        segments = pydicom.dcmread(done.folder / "dicom" / f"{who} CT" / "seg.dcm")
+        assert segments.PatientID == who
+    assert done.notices == ()
+
+
+def silent_steps(step, reused):
+    del step, reused
+    return lambda done, total: None

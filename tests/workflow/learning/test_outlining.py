@@ -134,6 +134,26 @@ def test_predicted_labels_lie_on_the_picture(pictures, trained, tmp_path):
     assert "Research" in (tmp_path / "said" / "predictions.html").read_text()
 
 
+def test_pictures_called_alike_keep_their_own_labels_and_a_damaged_one_is_named(
+    pictures, trained, tmp_path
+):
+    given = tmp_path / "given"
+    given.mkdir()
+    truths = {}
+    for number, name in ((0, "a.png"), (1, "a.bmp")):
+        Image.open(pictures / "images" / f"{number:02}.png").save(given / name)
+        truths[name] = np.asarray(Image.open(pictures / "masks" / f"{number:02}.png")) > 0
+    (given / "cut.png").write_bytes(b"no png")
+
+    done = api.predict(trained.files["model"], given, tmp_path / "said")
+
+    assert len({row["labels"] for row in done.rows}) == 2
+    for row, truth in zip(done.rows, (truths["a.bmp"], truths["a.png"]), strict=True):
+        said = np.asarray(Image.open(tmp_path / "said" / row["labels"])) == 1
+        assert 2 * (truth & said).sum() / (truth.sum() + said.sum()) > 0.85
+    assert "cut.png" in done.notices[0]
+
+
 def test_a_model_is_judged_on_other_pictures(pictures, trained, tmp_path):
     done = api.evaluate(trained.files["model"], pictures, tmp_path / "judged")
 

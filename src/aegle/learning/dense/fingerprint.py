@@ -198,7 +198,9 @@ def _check(
             f"the image has {axes} axes; give pictures or volumes, one time point at a time"
         )
     if labels is None:
-        raise InputError("boxes are drawn but no outlines; give a mask")
+        raise InputError(
+            "boxes are drawn but no outlines; give a mask, or set model.task to detect"
+        )
     if labels.shape != image.values.shape[1:]:
         raise InputError(
             f"the mask has {_by(labels.shape)} voxels, the image {_by(image.values.shape[1:])}; "

@@ -80,8 +80,14 @@ def box_facts(samples: SampleSet, *, progress: Callable[[int, int], None]) -> Bo
         except InputError as error:
             wrong.append(f"{sample.name}: {error}")
             continue
-        if annotation.boxes is None or not image.is_picture:
-            wrong.append(f"{sample.name}: it is no picture with boxes.")
+        if not image.is_picture:
+            wrong.append(f"{sample.name}: it is a volume, and boxes are found in pictures.")
+            continue
+        if annotation.boxes is None:
+            wrong.append(
+                f"{sample.name}: it has outlines, but no boxes; give boxes, or set model.task to "
+                "segment or instances."
+            )
             continue
         side = max(image.grid.shape[1:])
         sides.append(side)

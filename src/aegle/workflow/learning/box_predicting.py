@@ -21,7 +21,7 @@ from aegle.workflow.learning.run_folder import (
     write_table,
     write_text,
 )
-from aegle.workflow.learning.unlabelled import images_at
+from aegle.workflow.learning.unlabelled import images_at, reason
 
 MOST_SHOWN = 50
 """Pictures that a page shows."""
@@ -50,7 +50,7 @@ def run(model: Model, path: Path, out: Path, *, announce: Announce) -> Done:
                 image = samples.place(sample)
                 found = find_boxes(model, image, options=DetectionOptions())
             except AegleError as error:
-                failed.append(f"{sample.name}: {error}")
+                failed.append(reason(sample.name, error))
                 continue
             searched += 1
             rows += _rows(sample.name, found, model)
@@ -74,15 +74,20 @@ def run(model: Model, path: Path, out: Path, *, announce: Announce) -> Done:
             "data": write_json(folder, "predictions.json", numbers),
             "page": write_text(folder, "predictions.html", gallery(title, pictures)),
         }
-        first = failed[0] if failed else ""
-        notices = (f"{len(failed)} pictures could not be searched. {first}",)
         return Done(
             folder=folder.root,
             files=files,
             numbers=numbers,
             rows=rows[:20],
-            notices=notices if failed else (),
+            notices=_notices(searched, rows, failed),
         )
+
+
+def _notices(searched: int, rows: list[dict[str, Any]], failed: list[str]) -> tuple[str, ...]:
+    found = [] if rows else [f"Not one object was found in {searched} pictures."]
+    if failed:
+        found.append(f"{len(failed)} pictures could not be searched. {failed[0]}")
+    return tuple(found)
 
 
 def _rows(name: str, found: FoundObjects, model: Model) -> list[dict[str, Any]]:
@@ -110,4 +115,5 @@ def _drawn(name: str, image: PlacedImage, found: FoundObjects, model: Model) -> 
         for box, number, score in zip(found.boxes, found.classes, found.scores, strict=True)
         if score >= SHOWN_SCORE
     ]
-    return draw_boxes(image.values, shown, caption=f"{name}: {len(shown)} objects")
+    caption = f"{name}: {len(shown)} objects"
+    return draw_boxes(image.values, shown, caption=caption, is_judged=False)

@@ -1,8 +1,9 @@
 """Outline what is in images with a trained model, and write it on the grid of each image."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image as Pixels
 from aegle.dicom import images, segmentation, structure_set
 from aegle.dicom.image_options import ImageOptions
 from aegle.dicom.listing import ScanOptions
-from aegle.dicom.scan import scan
+from aegle.dicom.scan import ScannedSeries, scan
 from aegle.domain.codes import StructureType
 from aegle.domain.errors import AegleError, InputError
 from aegle.domain.grid import Grid
@@ -25,8 +26,10 @@ from aegle.evaluation.outline_pictures import draw_predicted
 from aegle.learning.annotation_images import of_pixels
 from aegle.learning.annotations import PlacedImage
 from aegle.learning.dense.inference import InferenceOptions, outline
+from aegle.learning.image_decoding import ending, is_image
 from aegle.learning.model import Model
 from aegle.learning.reading_samples import DataOptions, read_samples
+from aegle.learning.samples import Sample, SampleSet
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning.gallery import gallery
 from aegle.workflow.learning.run_folder import (
@@ -39,7 +42,8 @@ from aegle.workflow.learning.run_folder import (
     write_table,
     write_text,
 )
-from aegle.workflow.learning.unlabelled import holds_pictures, require_fit
+from aegle.workflow.learning.unlabelled import holds_pictures, reason, require_fit
+from aegle.workflow.stage import Progress
 
 MOST_SHOWN = 50
 """Images that a page shows."""
@@ -58,6 +62,14 @@ class Subject:
     patient: Patient | None = None
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source:
+    """Where images are read when they are wanted."""
+
+    name: str
+    read: Callable[[], Iterator[Subject]]
+
+
 def run(model: Model, path: Path, out: Path, *, now: datetime, announce: Announce) -> Done:
     """Outline images.
 
@@ -69,43 +81,95 @@ def run(model: Model, path: Path, out: Path, *, now: datetime, announce: Announc
             none could be outlined.
         OptionError: The folder holds something else.
     """
-    subjects = list(_subjects(path, model, announce))
+    sources = _sources(path, model, announce)
+    if not sources:
+        raise InputError(
+            f"{path}: no image was found there. Give pictures, volumes or DICOM images."
+        )
     require_no_training(out)
-    progress = announce(Step(f"outline {len(subjects)} images"), False)
+    progress = announce(Step(f"outline {len(sources)} images"), False)
     rows: list[dict[str, Any]] = []
     pictures: list[Picture] = []
     failed: list[str] = []
     with opened(out) as folder:
-        for done, subject in enumerate(subjects, 1):
+        for subject in _read(sources, failed, progress):
             try:
                 labels = outline(model, subject.image, options=InferenceOptions())
                 row = _written(subject, labels, model, folder, now)
             except AegleError as error:
-                failed.append(f"{subject.name}: {error}")
+                failed.append(reason(subject.name, error))
                 continue
             rows.append(row)
             if len(pictures) < MOST_SHOWN:
                 pictures.append(_drawn(subject, labels, model, row))
-            progress(done, len(subjects))
         if not rows:
             raise InputError(f"{path}: no image could be outlined. {failed[0]}")
         return _told(model, rows, pictures, failed, folder)
 
 
-def _subjects(path: Path, model: Model, announce: Announce) -> Iterator[Subject]:
-    """Yield the images at a path, each read when it is wanted."""
+def _sources(path: Path, model: Model, announce: Announce) -> list[Source]:
+    """Return the pictures or DICOM series at a path."""
     if holds_pictures(path):
         samples = read_samples(path, options=DataOptions(label=""), strict=False, annotated=False)
-        assert samples.place is not None
-        for sample in samples.samples:
-            yield Subject(name=sample.name, image=samples.place(sample))
-        return
+        return [Source(name=s.name, read=partial(_of_file, samples, s)) for s in samples.samples]
     found = scan((path,), options=ScanOptions(), progress=announce(Step("read"), False))
-    for one in found.patients:
-        for series in (series for study in one.studies for series in study.series):
-            for reading in images.read_all(series, options=ImageOptions()):
-                require_fit(reading.image, model.facts, path)
-                yield from _of_dicom(reading.image, one.patient)
+    return [
+        Source(name=series.name, read=partial(_of_series, series, one.patient, model, path))
+        for one in found.patients
+        for study in one.studies
+        for series in study.series
+        if series.object_name is None
+    ]
+
+
+def _read(sources: list[Source], failed: list[str], progress: Progress) -> Iterator[Subject]:
+    """Yield what the sources hold, one after the other, under names that differ.
+
+    Args:
+        sources: Read when they are wanted; one alone is held in memory.
+        failed: Is told of those that cannot be read.
+        progress: Told of the sources done and in all.
+    """
+    taken: set[str] = set()
+    for done, source in enumerate(sources, 1):
+        try:
+            for subject in source.read():
+                yield replace(subject, name=_free(subject.name, taken))
+        except AegleError as error:
+            failed.append(reason(source.name, error))
+        progress(done, len(sources))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name under whose stem nothing is written yet, and take it."""
+    stem, ending = _parted(name)
+    number, free = 1, stem
+    while free in taken:
+        number += 1
+        free = f"{stem} {number}"
+    taken.add(free)
+    return name if number == 1 else f"{free}{ending}"
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return a name that files can have, and the ending that was left off."""
+    plain = name.replace("/", "_")
+    count = len(ending(plain)) if is_image(plain) else 0
+    return plain[: len(plain) - count], plain[len(plain) - count :]
+
+
+def _of_file(samples: SampleSet, sample: Sample) -> Iterator[Subject]:
+    assert samples.place is not None
+    yield Subject(name=sample.name, image=samples.place(sample))
+
+
+def _of_series(
+    series: ScannedSeries, patient: Patient, model: Model, path: Path
+) -> Iterator[Subject]:
+    for reading in images.read_all(series, options=ImageOptions()):
+        require_fit(reading.image, model.facts, path)
+        for subject in _of_dicom(reading.image, patient):
+            yield replace(subject, name=f"{patient.id} {subject.name}".strip())
 
 
 def _of_dicom(image: Image | Projection, patient: Patient) -> Iterator[Subject]:
@@ -123,7 +187,7 @@ def _written(
     subject: Subject, labels: NDArray[Any], model: Model, folder: CaseFolder, now: datetime
 ) -> dict[str, Any]:
     """Write what was outlined, and return what it measures."""
-    stem = subject.name.replace("/", "_").removesuffix(".gz").rsplit(".", 1)[0]
+    stem, _ = _parted(subject.name)
     ending = ".png" if subject.image.is_picture else ".nii.gz"
     place = folder.root / "labels" / f"{stem}{ending}"
     place.parent.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aegle.domain.errors import FileError, InputError
+from aegle.domain.errors import AegleError, FileError, InputError
 from aegle.domain.study import Image, Projection
 from aegle.learning.annotation_images import of_pixels
 from aegle.learning.annotations import PlacedImage
@@ -49,6 +49,12 @@ def images_at(path: Path, facts: ModelFacts, *, progress: Progress) -> Given:
             samples=read_samples(path, options=DataOptions(label=""), strict=False, annotated=False)
         )
     return _from_dicom(path, facts, progress)
+
+
+def reason(name: str, error: AegleError) -> str:
+    """Return why an image could not be used, with its name said once."""
+    said = str(error)
+    return said if said.startswith(name) else f"{name}: {said}"
 
 
 def holds_pictures(path: Path) -> bool:
