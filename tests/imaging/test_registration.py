@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from aegle.domain.errors import QuantityError
 from aegle.domain.grid import Grid
-from aegle.domain.response import Verdict
+from aegle.domain.registration import Verdict
 from aegle.domain.volume import Quantity, Volume
 from aegle.imaging.registration import RigidOptions, register_rigid
 from aegle.phantoms.thorax import ThoraxOptions, make_visit

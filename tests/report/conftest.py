@@ -39,19 +39,12 @@ from aegle.domain.plan import (
     Plan,
     Prescription,
 )
-from aegle.domain.response import (
-    FollowUp,
-    LesionStatus,
-    Registration,
-    Response,
-    ResponseCategory,
-    Timeline,
-    TimelineEntry,
-    Verdict,
-)
+from aegle.domain.registration import Registration, Verdict
+from aegle.domain.response import FollowUp, Response, ResponseCategory
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.study import Examination, Image, Patient, Projection, SeriesReference
 from aegle.domain.text import Text
+from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.domain.volume import PlanarImage, Quantity, Volume
 from aegle.domain.worklist import Worklist, WorklistItem
 

@@ -13,9 +13,11 @@ import aegle
 from aegle.domain.codes import BODY_PARTS
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import LesionKind
-from aegle.domain.response import LesionStatus, ResponseCategory, Verdict
+from aegle.domain.registration import Verdict
+from aegle.domain.response import ResponseCategory
 from aegle.domain.study import Patient
 from aegle.domain.text import Text
+from aegle.domain.timeline import LesionStatus
 from aegle.report import document
 from aegle.report.follow import RESPONSE_NAMES
 from aegle.report.language import Words, has_han, words

@@ -5,7 +5,7 @@ import pytest
 
 from aegle.domain.finding import Diameters, Findings, Lesion, LesionKind
 from aegle.domain.grid import Grid
-from aegle.domain.response import Registration, Verdict
+from aegle.domain.registration import Registration, Verdict
 from aegle.domain.structure import Structure
 from aegle.domain.text import Text
 from aegle.record.identity import derive_uid

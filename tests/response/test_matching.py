@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from aegle.domain.errors import InputError
 from aegle.domain.finding import LesionKind
 from aegle.domain.grid import Grid
-from aegle.domain.response import LesionStatus, Verdict
+from aegle.domain.registration import Verdict
+from aegle.domain.timeline import LesionStatus
 from aegle.response.matching import MatchOptions, match, tracked
 
 BASELINE, PRESENT, NEW, GONE, UNSURE = (

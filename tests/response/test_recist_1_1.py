@@ -7,15 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aegle.domain.errors import InputError
-from aegle.domain.response import (
-    LesionStatus,
-    Registration,
-    ResponseCategory,
-    Timeline,
-    TimelineEntry,
-    Verdict,
-)
+from aegle.domain.registration import Registration, Verdict
+from aegle.domain.response import ResponseCategory
 from aegle.domain.text import Text
+from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.response.recist_1_1 import NonTarget, Recist11Options, assess, overall
 
 STRICT = Recist11Options(response_persists=False)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 from scipy.ndimage import binary_fill_holes
 
-from aegle.domain.response import Registration, Verdict
+from aegle.domain.registration import Registration, Verdict
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
 from aegle.options import option

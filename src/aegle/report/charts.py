@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aegle.domain.response import FollowUp, LesionStatus
+from aegle.domain.response import FollowUp
+from aegle.domain.timeline import LesionStatus
 from aegle.report.drawing import DPI, Picture, font, pixels_of, png
 from aegle.report.language import Words, clean
 

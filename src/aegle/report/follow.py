@@ -7,15 +7,10 @@ import numpy as np
 
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Lesion
-from aegle.domain.response import (
-    FollowUp,
-    Registration,
-    Response,
-    ResponseCategory,
-    TimelineEntry,
-    Verdict,
-)
+from aegle.domain.registration import Registration, Verdict
+from aegle.domain.response import FollowUp, Response, ResponseCategory
 from aegle.domain.study import Image
+from aegle.domain.timeline import TimelineEntry
 from aegle.domain.volume import Quantity
 from aegle.report.blocks import (
     Block,

@@ -22,13 +22,8 @@ from scipy.optimize import linear_sum_assignment
 
 from aegle.domain.errors import InputError
 from aegle.domain.finding import Findings, Lesion
-from aegle.domain.response import (
-    LesionStatus,
-    Registration,
-    Timeline,
-    TimelineEntry,
-    Verdict,
-)
+from aegle.domain.registration import Registration, Verdict
+from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.options import option
 from aegle.response.targets import choose_targets, is_node, measured_mm
 

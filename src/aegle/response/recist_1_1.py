@@ -20,15 +20,10 @@ from typing import Annotated
 from pydantic.dataclasses import dataclass
 
 from aegle.domain.errors import InputError
-from aegle.domain.response import (
-    LesionStatus,
-    Response,
-    ResponseCategory,
-    Timeline,
-    TimelineEntry,
-    Verdict,
-)
+from aegle.domain.registration import Verdict
+from aegle.domain.response import Response, ResponseCategory
 from aegle.domain.text import Text
+from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.options import option
 
 CRITERION = "RECIST 1.1"
