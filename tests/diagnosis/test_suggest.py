@@ -21,7 +21,7 @@ from aegle.domain.finding import (
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure
 
-ORDER = load("lung-rads-2022").order
+ORDER = load("lung-rads").order
 HERE = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 STRUCTURE = Structure(
     name="L",
@@ -156,7 +156,7 @@ def test_no_nodule_is_category_1_only_if_the_lungs_were_seen():
 
 
 def test_unknown_rules_are_refused():
-    with pytest.raises(OptionError, match="known: lung-rads-2022"):
+    with pytest.raises(OptionError, match="known: lung-rads"):
         suggestions(rule="other")
 
 
@@ -188,3 +188,8 @@ def test_one_more_nodule_to_review_never_hides_a_4b():
     open_ones = [replace(nodule(8, hu=-500), id=f"L{n}") for n in range(3)]
 
     assert suggestions(sure, *open_ones)[0].category == "4B"
+
+
+def test_rules_whose_facts_no_image_tells_are_refused():
+    with pytest.raises(OptionError, match="No rule 'brock' that asks images alone"):
+        suggestions(rule="brock")
