@@ -95,7 +95,7 @@ class Derivation:
     """A fact that follows from others where it is not stated."""
 
     fact: str
-    value: Choice
+    value: bool | Choice
     when: Conditions
     note: str = ""
     """What is assumed by that."""
@@ -187,6 +187,8 @@ class Rule:
     """Categories, least suspicious first."""
     decides_despite_review: tuple[str, ...] = ()
     """Categories of an examination that other findings still to be reviewed cannot change."""
+    open_if_higher: bool = False
+    """A more suspicious row that fails only for facts not stated leaves the outcome open."""
     result: str | tuple[str, ...] = "category"
     """What the result is made of: category, action or computed facts."""
     facts: dict[str, Fact]

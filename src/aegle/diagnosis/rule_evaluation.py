@@ -58,7 +58,8 @@ class Outcome:
 class _Known:
     """The facts at hand: what was stated, and with it what was assumed and computed."""
 
-    stated: Facts
+    settled: frozenset[str]
+    """Names of what was stated, or follows from it."""
     all: Facts
     notes: tuple[str, ...]
     sums: Mapping[str, Sum]
@@ -122,6 +123,7 @@ def _complete(rule: Rule, stated: Facts) -> _Known:
         if derived.fact not in known and holds(derived.when, known):
             known[derived.fact] = derived.value
             notes += [derived.note] if derived.note else []
+    settled = frozenset(known)
     for name, fact in rule.facts.items():
         if fact.default is not None:
             known.setdefault(name, fact.default)
@@ -134,7 +136,7 @@ def _complete(rule: Rule, stated: Facts) -> _Known:
         parts = {"start": one.start}
         parts |= {fact: _part(weight, known[fact]) for fact, weight in one.adds.items()}
         sums[name], known[name] = one, _total(one, parts)
-    return _Known(stated=stated, all=known, notes=tuple(notes), sums=sums, parts=parts)
+    return _Known(settled=settled, all=known, notes=tuple(notes), sums=sums, parts=parts)
 
 
 def _part(weight: Weight, value: Value) -> float:
@@ -163,7 +165,21 @@ def _decide(rule: Rule, known: _Known) -> Outcome:
         if not holding:
             return _with_scores(rule, known, _uncovered(rule, known))
         row = max(holding, key=lambda r: rule.order.index(r.category))
+        if higher := _higher(rule, known, row):
+            return _with_scores(rule, known, higher)
     return _with_scores(rule, known, _outcome(rule, known, row))
+
+
+def _higher(rule: Rule, known: _Known, row: Row) -> Outcome | None:
+    """Return the open outcome if facts that are not stated could raise the category."""
+    if not rule.open_if_higher:
+        return None
+    lacks = [_lacks(rule, known, other) for other in rule.rows if _ranks(rule, other, row)]
+    return _undecided(rule, [names for names in lacks if names])
+
+
+def _ranks(rule: Rule, other: Row, row: Row) -> bool:
+    return rule.order.index(other.category) > rule.order.index(row.category)
 
 
 def _outcome(rule: Rule, known: _Known, row: Row) -> Outcome:
@@ -222,7 +238,7 @@ def _assumed(rule: Rule, known: _Known, outcome: Outcome) -> tuple[Text, ...]:
     asked: set[str] = set()
     for item in _considered(rule, known, outcome):
         names = _expanded(known, item.when)
-        open_names = {n for n in names if n not in known.stated and _is_assumed(rule, n)}
+        open_names = {n for n in names if n not in known.settled and _is_assumed(rule, n)}
         others = {n: c for n, c in item.when.items() if n not in open_names}
         if known.holds({n: c for n, c in others.items() if rule.facts[n].given}):
             asked |= open_names
@@ -274,19 +290,28 @@ def _assumption(rule: Rule, name: str) -> str:
 
 def _uncovered(rule: Rule, known: _Known) -> Outcome:
     """Say which facts are missing, or that the table has no such row."""
-    lacks = [
-        tuple(dict.fromkeys(n for name in row.when for n in _lacking(rule, known, name)))
-        for row in rule.rows
-        if not row.overrides
-        and holds({n: c for n, c in row.when.items() if n in known.all}, known.all)
-    ]
-    if any(lacks):
-        names = min(filter(None, lacks), key=len)
-        missing = ", ".join(f"{rule.facts[n].meaning} ({n})" for n in names)
-        reason = Text("Not decided without: {missing}.", {"missing": missing})
-        return Outcome(category=REVIEW, reason=reason, missing=names)
+    lacks = [_lacks(rule, known, row) for row in rule.rows if not row.overrides]
+    if undecided := _undecided(rule, [names for names in lacks if names]):
+        return undecided
     listed = ", ".join(f"{name} {value}" for name, value in known.all.items())
     return Outcome(category=REVIEW, reason=Text("No row covers: {facts}.", {"facts": listed}))
+
+
+def _undecided(rule: Rule, lacks: list[tuple[str, ...]]) -> Outcome | None:
+    """Name the fewest facts that are missing, if any are."""
+    if not lacks:
+        return None
+    names = min(lacks, key=len)
+    missing = ", ".join(f"{rule.facts[name].meaning} ({name})" for name in names)
+    reason = Text("Not decided without: {missing}.", {"missing": missing})
+    return Outcome(category=REVIEW, reason=reason, missing=names)
+
+
+def _lacks(rule: Rule, known: _Known, row: Row) -> tuple[str, ...]:
+    """Return the facts for which alone a row does not hold; none if it fails or holds anyway."""
+    if not known.holds({name: c for name, c in row.when.items() if name in known.all}):
+        return ()
+    return tuple(dict.fromkeys(n for name in row.when for n in _lacking(rule, known, name)))
 
 
 def _lacking(rule: Rule, known: _Known, name: str) -> tuple[str, ...]:

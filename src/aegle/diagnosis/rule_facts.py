@@ -77,24 +77,33 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _choice(name: str, fact: Fact, value: Any) -> Value:
-    if not isinstance(value, str | int | float):
-        raise OptionError(f"{name} is {value!r}; give one of {_listed(fact)}.")
+    wanted = f"give one of {_listed(fact)}"
+    if not isinstance(value, str | int | float) or not _is_of_kind(fact, value):
+        raise OptionError(f"{name} is {value!r}; {wanted}.")
     if str(value) in fact.spellings:
         return fact.spellings[str(value)]
     for known in fact.values:
-        if value == known and isinstance(value, bool) == isinstance(known, bool):
+        # JSON may say 3 for category "3".
+        if not isinstance(value, bool) and (value == known or str(value) == known):
             return known
-    kinds = {type(known) for known in fact.values}
-    if isinstance(value, bool) or (str not in kinds and isinstance(value, str)):
-        raise OptionError(f"{name} is {value!r}; give one of {_listed(fact)}.")
-    if int not in kinds and not isinstance(value, str):
-        raise OptionError(f"{name} is {value!r}; give one of {_listed(fact)}.")
     raise ImpossibleError(
         Text(
             "{name} cannot be '{value}'; known: {known}.",
             {"name": name, "value": str(value), "known": _listed(fact)},
         )
     )
+
+
+def _is_of_kind(fact: Fact, value: str | float) -> bool:
+    """Return whether a choice can be written like that at all."""
+    if str(value) in fact.spellings:
+        return True
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        # Where scores are numbers, a number as text was typed by mistake.
+        return value not in {str(known) for known in fact.values if isinstance(known, int)}
+    return any(isinstance(known, int) or known.isdigit() for known in fact.values)
 
 
 def _choices(name: str, fact: Fact, value: Any) -> tuple[str, ...]:
