@@ -9,7 +9,7 @@ from aegle.diagnosis.rule_evaluation import Outcome, evaluate
 from aegle.domain.text import Text
 
 BASIS = {
-    "checked": "checked against a published text",
+    "checked": "checked against a published text that renders the primary document",
     "agrees": "agrees with an independent implementation; not confirmed by the primary document",
     "memory": "written from memory; not confirmed by the primary document",
 }

@@ -253,13 +253,12 @@ def _assumed(rule: Rule, known: _Known, outcome: Outcome) -> tuple[Text, ...]:
 def _considered(rule: Rule, known: _Known, outcome: Outcome) -> Iterable[Any]:
     """Yield what was looked at until the outcome was found."""
     yield from rule.excludes
-    for row in rule.rows:
-        if row.overrides:
-            yield row
-            if known.holds(row.when):
-                return
-    yield from rule.gaps
-    yield from (row for row in rule.rows if not row.overrides)
+    overriding = [row for row in rule.rows if row.overrides]
+    decisive = next((n for n, row in enumerate(overriding) if known.holds(row.when)), None)
+    yield from overriding[: None if decisive is None else decisive + 1]
+    if decisive is None:
+        yield from rule.gaps
+        yield from (row for row in rule.rows if not row.overrides)
     if outcome.row is not None:
         yield from rule.cautions
         before = {r.category for r in rule.rows if r.text == outcome.row.template}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from aegle.diagnosis.rule import Fact, Rule, Value
+from aegle.diagnosis.rule import Fact, Range, Rule, Value
 from aegle.domain.errors import OptionError
 from aegle.domain.text import Text
 
@@ -139,7 +139,7 @@ def _number(name: str, fact: Fact, value: Any) -> float:
                     "name": name,
                     "value": f"{value:g}",
                     "unit": fact.unit,
-                    "bounds": _bounds(fact),
+                    "bounds": limits(fact.bounds, whole=fact.whole),
                 },
             )
         )
@@ -158,13 +158,10 @@ def _listed(fact: Fact) -> str:
     return ", ".join(str(value) for value in fact.values)
 
 
-def _bounds(fact: Fact) -> str:
-    """Return the limits of a number as text, such as ``> 0, ≤ 300``."""
-    return limits(fact.bounds, fact.whole)
-
-
-def limits(within: Any, whole: bool = False) -> str:
+def limits(within: Range, *, whole: bool = False) -> str:
     """Return limits as text, such as ``> 0, ≤ 300``."""
-    signs = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-    said = [f"{sign} {getattr(within, n):g}" for n, sign in signs if _is_finite(getattr(within, n))]
+    if within.ge == within.le:
+        return f"= {within.ge:g}"
+    signs = (("≥", within.ge), (">", within.gt), ("≤", within.le), ("<", within.lt))
+    said = [f"{sign} {limit:g}" for sign, limit in signs if math.isfinite(limit)]
     return ", ".join((["whole"] if whole else []) + said)
