@@ -182,7 +182,7 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from(RULES))
 def test_junk_is_refused_or_left_for_review(data, name):
     one = load(name)
