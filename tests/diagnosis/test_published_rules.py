@@ -65,6 +65,14 @@ def test_every_rule_names_its_source_and_answers_its_example(one):
     assert answer["row_confirmed"]
 
 
+@pytest.mark.parametrize("name", [n for n in names() if n != "fleischner"])
+def test_no_rule_is_for_children(name):
+    example = load(name).example
+
+    assert result(name, **example | {"age": 18}) != REVIEW
+    assert reason(name, **example | {"age": 17.9})
+
+
 # Fleischner 2017, table 1 and table 2.
 
 
@@ -148,6 +156,8 @@ def test_fleischner_is_not_for_everyone():
     assert "immunosuppressed" in reason("fleischner", **nodule, immunosuppressed=True)
     assert "Lung-RADS" in reason("fleischner", **nodule, screening=True)
     assert "both" in reason("fleischner", **nodule, volume=300)
+    assert "not part-solid" in reason("fleischner", **nodule, s=1)
+    assert result("fleischner", **nodule, s=0) != REVIEW
 
 
 @pytest.mark.parametrize(("s", "cautions"), [(5.4, 0), (5.5, 1)])
@@ -413,6 +423,25 @@ def test_bi_rads_never_infers_a_category():
         ({"phase": "portal", "wall_mm": 1, "hu": 30}, "II"),
         ({"phase": "portal", "wall_mm": 1, "hu": 31}, REVIEW),
         ({"too_small": 1}, "II"),
+        ({"too_small": 1, "wall_mm": 2}, "II"),
+        ({"too_small": 1, "wall_mm": 3}, REVIEW),
+        ({"too_small": 1, "septa": 1}, REVIEW),
+        ({"phase": "noncontrast", "hu": 70, "wall_mm": 2}, "II"),
+        ({"phase": "noncontrast", "hu": 70, "wall_mm": 3}, REVIEW),
+        ({"phase": "noncontrast", "hu": 70, "septa": 1, "septa_mm": 1}, REVIEW),
+        ({"phase": "noncontrast", "hu": 10, "septa": 1, "septa_mm": 1}, REVIEW),
+        ({"phase": "noncontrast", "wall_mm": 1, "septa": 1, "septa_mm": 2}, "II"),
+        ({"phase": "noncontrast", "wall_mm": 1, "septa": 1, "septa_mm": 3}, REVIEW),
+        ({"phase": "portal", "wall_mm": 1, "hu": 25, "septa": 1}, REVIEW),
+        ({"wall_mm": 1, "hu": 30, "enhancement_hu": 9, "septa": 1}, REVIEW),
+        ({"wall_mm": 1, "hu": 10, "septa": 1}, REVIEW),
+        ({"wall_mm": 2, "hu": 20, "enhancement_hu": 19, "calcification": 1}, REVIEW),
+        ({"wall_mm": 3, "wall_enhances": 0, "septa": 1, "septa_mm": 2}, REVIEW),
+        ({"wall_mm": 2, "septa": 1, "septa_mm": 3, "septa_enhance": 0}, REVIEW),
+        ({"wall_mm": 2, "septa": 1, "septa_mm": 3, "septa_enhance": 1}, "IIF"),
+        ({"wall_mm": 2, "septa": 1, "septa_mm": 4, "septa_enhance": 1}, "III"),
+        ({"wall_mm": 2, "septa": 3, "septa_mm": 2, "septa_enhance": 1}, "II"),
+        ({"wall_mm": 2, "hu": 10, "enhancement_hu": 20}, REVIEW),
         ({"wall_mm": 2, "hu": 10, "enhancing_percent": 25}, "I"),
         ({"wall_mm": 2, "hu": 10, "enhancing_percent": 25.1}, REVIEW),
     ],
@@ -438,11 +467,21 @@ def test_bosniak_contradictions():
 # Brock and Mayo: the models written out again, and published worked examples.
 
 
-def brock(age, female, fam, emph, d, density, upper, count, spic):
-    x = -6.7892 + 0.0287 * (age - 62) + 0.6011 * female + 0.2961 * fam + 0.2953 * emph
-    x += -5.3854 * ((d / 10) ** -0.5 - 1.58113883)
-    x += {"solid": 0.0, "part": 0.3770, "nonsolid": -0.1276}[density]
-    return 1 / (1 + math.exp(-(x + 0.6581 * upper - 0.0824 * (count - 4) + 0.7729 * spic)))
+WITH_SPICULATION = (-6.7892, 0.0287, 0.6011, 0.2961, 0.2953, -5.3854, 0.3770, -0.1276, 0.6581)
+WITH_SPICULATION += (-0.0824, 0.7729)
+WITHOUT_SPICULATION = (-6.8071, 0.0321, 0.5635, 0.3013, 0.3462, -5.6693, 0.3395, -0.3055, 0.7116)
+WITHOUT_SPICULATION += (-0.0803, 0.0)
+NAMES_OF_BROCK = ("age", "female", "fam", "emph", "d", "type", "upper", "count", "spic")
+
+
+def brock(b, age, female, fam, emph, d, density, upper, count, spic):
+    """Return the probability, with the coefficients as rules publish them."""
+    start, of_age, of_sex, of_fam, of_emph, of_size, part, nonsolid, of_lobe, of_count, of_spic = b
+    x = start + of_age * (age - 62) + of_sex * female + of_fam * fam + of_emph * emph
+    x += of_size * ((d / 10) ** -0.5 - 1.58113883)
+    x += {"solid": 0.0, "part": part, "nonsolid": nonsolid}[density]
+    x += of_lobe * upper + of_count * (count - 4) + of_spic * spic
+    return 1 / (1 + math.exp(-x))
 
 
 @pytest.mark.parametrize(
@@ -459,11 +498,12 @@ def brock(age, female, fam, emph, d, density, upper, count, spic):
     ],
 )
 def test_brock(values, p):
-    names_of = ("age", "female", "fam", "emph", "d", "type", "upper", "count", "spic")
+    said = result("brock", **dict(zip(NAMES_OF_BROCK, values, strict=True)))
 
-    said = result("brock", **dict(zip(names_of, values, strict=True)))
-
-    assert said == pytest.approx(brock(*values), abs=5.1e-5)
+    parts = rule("brock", dict(zip(NAMES_OF_BROCK, values, strict=True))).outcome.parts
+    odds = math.log(1 / brock(WITH_SPICULATION, *values) - 1)
+    assert sum(parts.values()) == pytest.approx(-odds, abs=1e-9)
+    assert said == pytest.approx(brock(WITH_SPICULATION, *values), abs=5.1e-5)
     assert p is None or said == p
 
 
@@ -485,15 +525,32 @@ def test_brock_warns_outside_the_ages_it_was_developed_on(age, cautions):
     assert len(answer.outcome.cautions) == cautions
 
 
-def test_brock_without_spiculation():
-    at_centre = {"age": 62, "female": 0, "fam": 0, "emph": 0, "d": 4, "type": "solid"}
-    at_centre |= {"upper": 0, "count": 4, "model": "no_spiculation"}
+@pytest.mark.parametrize("density", ["solid", "part", "nonsolid"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        (62, 0, 0, 0, 25, 0, 4),
+        (100, 0, 0, 0, 25, 0, 4),
+        (62, 1, 1, 0, 25, 0, 1),
+        (20, 1, 1, 1, 60, 1, 12),
+        (80, 0, 1, 1, 9, 1, 1),
+    ],
+)
+def test_brock_without_spiculation(density, others):
+    age, female, fam, emph, d, upper, count = others
+    values = (age, female, fam, emph, d, density, upper, count, 0)
+    facts = dict(zip(NAMES_OF_BROCK, values, strict=True)) | {"model": "no_spiculation"}
+    answer = rule("brock", facts)
 
-    assert result("brock", **at_centre) == pytest.approx(1 / (1 + math.exp(6.8071)), abs=5e-5)
-    assert result("brock", **at_centre | {"upper": 1}) == pytest.approx(
-        1 / (1 + math.exp(6.8071 - 0.7116)), abs=5e-5
-    )
-    assert "without it" in reason("brock", **at_centre, spic=1)
+    assert answer.result == pytest.approx(brock(WITHOUT_SPICULATION, *values), abs=5.1e-5)
+    odds = math.log(1 / brock(WITHOUT_SPICULATION, *values) - 1)
+    assert sum(answer.outcome.parts.values()) == pytest.approx(-odds, abs=1e-9)
+
+
+def test_brock_without_spiculation_does_not_take_it():
+    facts = load("brock").example | {"model": "no_spiculation", "spic": 1}
+
+    assert "without it" in reason("brock", **facts)
 
 
 def test_brock_says_what_is_missing_or_excluded():
