@@ -186,6 +186,8 @@ def test_fleischner_warns_of_a_large_solid_part(s, cautions):
         ({"comp": "solid", "echo": "iso", "margin": "ete"}, 6, "TR4"),
         ({"comp": "solid", "echo": "iso", "taller": 1}, 6, "TR4"),
         ({"comp": "solid", "echo": "hypo", "taller": 1}, 7, "TR5"),
+        ({"comp": "solid", "echo": "very_hypo"}, 5, "TR4"),
+        ({"comp": "solid", "echo": "iso", "foci": ["none"]}, 3, "TR3"),
         ({"comp": "solid", "echo": "iso", "foci": ["comet"]}, 3, "TR3"),
         ({"comp": "solid", "echo": "iso", "foci": "macro"}, 4, "TR4"),
         ({"comp": "solid", "echo": "iso", "foci": ["rim"]}, 5, "TR4"),
@@ -578,7 +580,12 @@ def test_brock_says_what_is_missing_or_excluded():
 def test_mayo(values, p):
     names_of = ("age", "smoke", "cancer", "d", "spic", "upper")
 
-    assert result("mayo", **dict(zip(names_of, values, strict=True))) == p
+    answer = rule("mayo", dict(zip(names_of, values, strict=True)))
+
+    age, smoke, cancer, d, spic, upper = values
+    x = -6.8272 + 0.0391 * age + 0.7917 * smoke + 1.3388 * cancer + 0.1274 * d
+    assert answer.result == p
+    assert sum(answer.outcome.parts.values()) == pytest.approx(x + 1.0407 * spic + 0.7838 * upper)
 
 
 def test_mayo_holds_from_4_to_30_mm():
@@ -600,7 +607,8 @@ def test_va_model_worked_example():
     x = -8.404 + 2.061 + 0.0779 * 62 + 1.12 - 0.567
     assert result("mayo", **quit_long_ago) == pytest.approx(1 / (1 + math.exp(-x)), abs=5e-5)
     assert "(years_quit)" in reason("mayo", model="va", age=62, smoke=1, d=10)
-    assert "Never smoked" in reason("mayo", **quit_long_ago | {"smoke": 0})
+    assert "Never smoked" in reason("mayo", **quit_long_ago | {"smoke": 0, "years_quit": 0.5})
+    assert result("mayo", **quit_long_ago | {"smoke": 0, "years_quit": 0}) == answer.result
 
 
 # TNM 9, lung: the stage groups.

@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegle.diagnosis.rule import REVIEW, load, read
@@ -251,6 +251,7 @@ sizes = st.integers(0, 400).map(lambda tenths: tenths / 10)
 statuses = st.sampled_from(["baseline", "new", "growing", "slow_growing"])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["solid", "juxtapleural", "ggn"]), statuses, sizes, sizes)
 def test_a_larger_nodule_is_never_less_suspicious(kind, status, one, other):
     small, large = (category(type=kind, status=status, d=d) for d in sorted((one, other)))
@@ -259,6 +260,7 @@ def test_a_larger_nodule_is_never_less_suspicious(kind, status, one, other):
         assert LUNG_RADS.order.index(large) >= LUNG_RADS.order.index(small)
 
 
+@settings(deadline=None)
 @given(statuses, sizes, sizes, sizes)
 def test_a_larger_solid_part_is_never_less_suspicious(status, d, one, other):
     facts = {"type": "part_solid", "status": status, "d": d, "solid_status": "growing"}
@@ -268,6 +270,7 @@ def test_a_larger_solid_part_is_never_less_suspicious(status, d, one, other):
         assert LUNG_RADS.order.index(large) >= LUNG_RADS.order.index(small)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["solid", "part_solid"]), sizes.filter(lambda d: d > 0))
 def test_every_size_at_baseline_has_a_category(kind, d):
     solid_part = {"s": d / 2} if kind == "part_solid" else {}

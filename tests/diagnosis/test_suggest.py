@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegle.diagnosis.rule import load
@@ -163,6 +163,7 @@ def test_unknown_rules_are_refused():
 sizes = st.floats(1, 60).map(lambda mm: round(mm, 1))
 
 
+@settings(deadline=None)
 @given(st.lists(sizes, max_size=4), sizes, sizes)
 def test_a_larger_nodule_never_improves_the_examination(others, one, other):
     rest = [nodule(mm) for mm in others]
@@ -171,6 +172,7 @@ def test_a_larger_nodule_never_improves_the_examination(others, one, other):
     assert ORDER.index(large) >= ORDER.index(small)
 
 
+@settings(deadline=None)
 @given(st.lists(sizes, min_size=1, max_size=4), st.randoms())
 def test_the_order_of_nodules_does_not_matter(mm, random):
     lesions = [nodule(size, id=f"L{n}") for n, size in enumerate(mm)]
