@@ -16,6 +16,7 @@ from aegle.domain.errors import OptionError
 from aegle.workflow.options import CaseOptions, describe, options_of, read_options
 
 if TYPE_CHECKING:
+    from aegle.diagnosis.published import rule, rules
     from aegle.domain.case import CaseResults
     from aegle.phantoms.thorax import ThoraxOptions
     from aegle.report.language import Language
@@ -42,6 +43,8 @@ __all__ = [
     "protocols",
     "read_options",
     "recipe",
+    "rule",
+    "rules",
     "run",
     "summary",
     "train",
@@ -51,6 +54,8 @@ _LATER = {
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
+    "rule": "aegle.diagnosis.published",
+    "rules": "aegle.diagnosis.published",
 }
 
 
