@@ -100,7 +100,7 @@ class Criterion:
 
 
 @plain_dataclass(frozen=True, kw_only=True)
-class Verdict:
+class JudgedVisit:
     """The response at one visit, and the rule that fired."""
 
     visit: int
@@ -122,7 +122,7 @@ class Judgement:
 
     criterion: Criterion
     policies: Mapping[str, str]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[JudgedVisit, ...]
     notes: tuple[Text, ...] = ()
     """What a reader should know of the input, such as a target that was not measurable."""
 

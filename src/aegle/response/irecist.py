@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from aegle.domain.text import Text
-from aegle.response.criterion import Criterion, Judgement, Verdict, is_within_error, load
+from aegle.response.criterion import Criterion, JudgedVisit, Judgement, is_within_error, load
 from aegle.response.measurability import notes_on
 from aegle.response.patient_course import NewLesion, PatientCourse, Seen, Visit
 from aegle.response.sum_criteria import (
@@ -102,7 +102,7 @@ def judge(course: PatientCourse, *, policies: Mapping[str, str] | None = None) -
         if not course.visits[number].is_comparable:
             category, rule = NE, "not-evaluable"
         verdicts.append(
-            Verdict(
+            JudgedVisit(
                 visit=number,
                 category=category,
                 rule=rule,
@@ -120,7 +120,7 @@ def judge(course: PatientCourse, *, policies: Mapping[str, str] | None = None) -
     )
 
 
-def _findings(  # noqa: PLR0913
+def _findings(
     course: PatientCourse,
     number: int,
     new: tuple[NewLesion, ...],

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from aegle.domain.errors import InputError
 from aegle.domain.text import Text
-from aegle.response.criterion import Criterion, Judgement, Verdict, is_within_error, load
+from aegle.response.criterion import Criterion, JudgedVisit, Judgement, is_within_error, load
 from aegle.response.patient_course import Seen
 
 CR, PR, SD, PD, NE = "CR", "PR", "SD", "PD", "NE"
@@ -95,28 +95,38 @@ def node_progresses(now: Measured, nadir: Measured, criterion: Criterion | None 
     )
 
 
-def spleen_limit_cm(baseline_cm: Decimal, criterion: Criterion | None = None) -> Decimal:
-    """Return the length that an enlarged spleen must exceed to progress [cm].
+def spleen_limit_cm(baseline_cm: Decimal, *, normal_cm: Decimal | None = None) -> Decimal:
+    """Return the length that the spleen must reach or exceed to progress [cm].
 
-    It is half of the excess over normal more than at baseline: 16 cm for 15 cm. A spleen that was
-    normal progresses from 2 cm of growth on, if it is enlarged then.
+    An enlarged one must exceed its baseline by half of its excess over normal: 16 cm for 15 cm. One
+    that was normal must reach 2 cm more than at baseline.
+
+    Args:
+        baseline_cm: Length at baseline.
+        normal_cm: Up to which a spleen is normal; 13 cm by default.
     """
-    rules = criterion or load("lugano-2014")
-    excess_cm = baseline_cm - rules["normal_spleen_cm"]
+    rules = load("lugano-2014")
+    excess_cm = baseline_cm - (rules["normal_spleen_cm"] if normal_cm is None else normal_cm)
     if excess_cm <= 0:
         return baseline_cm + rules["spleen_increase_cm"]
     return baseline_cm + rules["spleen_progression"] * excess_cm
 
 
 def spleen_progresses(
-    now_cm: Decimal, baseline_cm: Decimal, criterion: Criterion | None = None
+    now_cm: Decimal, baseline_cm: Decimal, *, normal_cm: Decimal | None = None
 ) -> bool:
-    """Return whether the spleen grew by what progression asks for."""
-    rules = criterion or load("lugano-2014")
-    limit_cm = spleen_limit_cm(baseline_cm, rules)
-    if baseline_cm > rules["normal_spleen_cm"]:
+    """Return whether the spleen grew by what progression asks for, and is enlarged.
+
+    Args:
+        now_cm: Length now.
+        baseline_cm: Length at baseline.
+        normal_cm: Up to which a spleen is normal; 13 cm by default.
+    """
+    most_cm = load("lugano-2014")["normal_spleen_cm"] if normal_cm is None else normal_cm
+    limit_cm = spleen_limit_cm(baseline_cm, normal_cm=most_cm)
+    if baseline_cm > most_cm:
         return now_cm > limit_cm
-    return now_cm >= limit_cm and now_cm > rules["normal_spleen_cm"]
+    return now_cm >= limit_cm and now_cm > most_cm
 
 
 def judge(
@@ -177,14 +187,14 @@ def _by_size(
     visit: LymphomaVisit,
     references: tuple[LymphomaVisit, Mapping[str, Measured]],
     criterion: Criterion,
-) -> Verdict:
+) -> JudgedVisit:
     baseline, nadirs = references
     start, now = _sized(baseline, criterion), _sized(visit, criterion)
     category, rule = _size_response(visit, baseline, (start, now, nadirs), criterion)
     before_cm2 = sum((m.product_cm2 for m in start.values()), Decimal(0))
     now_cm2 = sum((now[name].product_cm2 for name in start if name in now), Decimal(0))
     is_full = set(start) <= set(now)
-    return Verdict(
+    return JudgedVisit(
         visit=number,
         category=category,
         rule=rule,
@@ -231,9 +241,9 @@ def _progression(
         return "new-lesion"
     if any(node_progresses(now[n], nadirs[n], criterion) for n in now if n in nadirs):
         return "node-progression"
-    if visit.spleen_cm is not None and baseline.spleen_cm is not None:
-        if spleen_progresses(visit.spleen_cm, baseline.spleen_cm, criterion):
-            return "spleen-progression"
+    spleens_cm = (visit.spleen_cm, baseline.spleen_cm)
+    if None not in spleens_cm and spleen_progresses(*spleens_cm):  # type: ignore[arg-type]
+        return "spleen-progression"
     if visit.others is Seen.PROGRESSION:
         return "non-target-progression"
     if visit.marrow_is_involved and baseline.marrow_is_involved is False:
@@ -267,10 +277,10 @@ def _spleen_response(visit: LymphomaVisit, baseline: LymphomaVisit, criterion: C
 
 def _by_uptake(
     number: int, visit: LymphomaVisit, criterion: Criterion, chosen: Mapping[str, str]
-) -> Verdict:
+) -> JudgedVisit:
     category, rule = _uptake_response(visit, criterion, chosen)
     score = None if visit.deauville is None else Decimal(visit.deauville)
-    return Verdict(
+    return JudgedVisit(
         visit=number,
         category=category,
         rule=rule,

@@ -51,7 +51,7 @@ def notes_on(criterion: Criterion, course: PatientCourse) -> tuple[Text, ...]:
     targets = course.visits[0].targets
     notes = [
         Text(
-            "Target {lesion} was not measurable at baseline: {size} mm, at least {least} mm needed.",
+            "Target {lesion} was not measurable at baseline: {size} mm, not {least} mm.",
             {
                 "lesion": t.lesion,
                 "size": str(sum(t.parts or (), Decimal(0))),
@@ -62,8 +62,9 @@ def notes_on(criterion: Criterion, course: PatientCourse) -> tuple[Text, ...]:
         if not is_measurable(criterion, t)
     ]
     if len(targets) > criterion["most_targets"]:
-        values = {"count": len(targets), "most": str(criterion["most_targets"])}
-        notes.append(Text("{count} targets were chosen; at most {most} are allowed.", values))
+        template = "{count} targets were chosen; at most {most} are allowed."
+        most = str(criterion["most_targets"])
+        notes.append(Text(template, {"count": len(targets), "most": most}))
     per_organ = Counter(organ_of(t) for t in targets if organ_of(t))
     for organ, count in sorted(per_organ.items()):
         if count > criterion["most_targets_per_organ"]:

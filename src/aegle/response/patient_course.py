@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from itertools import pairwise
 
 from aegle.domain.errors import InputError
 
@@ -109,7 +110,8 @@ class Visit:
     """``stable``, ``decreased`` or ``increased``; for RANO."""
 
     def __post_init__(self) -> None:
-        named = Counter([x.lesion for x in (*self.targets, *self.non_targets, *self.new)])
+        lesions: list[Target | NonTarget | NewLesion] = [*self.targets, *self.non_targets]
+        named = Counter(lesion.lesion for lesion in [*lesions, *self.new])
         if twice := sorted(name for name, count in named.items() if count > 1):
             raise InputError(
                 f"Lesion '{twice[0]}' stands twice at one visit; give each its own name, and the "
@@ -131,7 +133,7 @@ class PatientCourse:
                 f"{len(self.visits)}."
             )
         days = [visit.day for visit in self.visits]
-        if any(later <= earlier for earlier, later in zip(days, days[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(days)):
             raise InputError(
                 "The visits are not in order of time; give baseline first and each day once."
             )

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from aegle.domain.errors import InputError
 from aegle.domain.text import Text
-from aegle.response.criterion import Criterion, Judgement, Verdict, is_within_error, load
+from aegle.response.criterion import Criterion, JudgedVisit, Judgement, is_within_error, load
 
 CMR, PMR, SMD, PMD, NE = "CMR", "PMR", "SMD", "PMD", "NE"
 CATEGORIES = (CMR, PMR, SMD, PMD, NE)
@@ -100,13 +100,13 @@ def _verdict(
     visit: Uptake,
     references: tuple[Uptake, Decimal],
     criterion: Criterion,
-) -> Verdict:
+) -> JudgedVisit:
     category, rule = found
     baseline, against = references
     reference = against if category == PMD else baseline.sul_peak
     now = visit.sul_peak
     known = now is not None and reference is not None
-    return Verdict(
+    return JudgedVisit(
         visit=number,
         category=category,
         rule=rule,

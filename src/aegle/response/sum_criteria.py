@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from aegle.domain.errors import InputError
 from aegle.domain.text import Text
-from aegle.response.criterion import Criterion, Judgement, Verdict, is_within_error, load
+from aegle.response.criterion import Criterion, JudgedVisit, Judgement, is_within_error, load
 from aegle.response.measurability import notes_on
 from aegle.response.patient_course import PatientCourse, Seen, Target, Visit
 
@@ -95,7 +95,7 @@ class _Rules:
 
 def _judge(
     course: PatientCourse, number: int, rules: _Rules, history: History
-) -> tuple[Verdict, History]:
+) -> tuple[JudgedVisit, History]:
     visit = course.visits[number]
     state = state_of(visit, course, rules.criterion)
     target, target_rule = target_response(state, history, rules.criterion, rules.chosen)
@@ -123,7 +123,7 @@ def _judge(
     facts = _facts(state, history, target, non_target) | {
         "new_lesions": ", ".join(n.lesion for n in new)
     }
-    verdict = Verdict(
+    verdict = JudgedVisit(
         visit=number,
         category=category,
         rule=rule,
@@ -316,10 +316,10 @@ def certain_from(course: PatientCourse, *, back_dated: bool) -> dict[str, int]:
     """
     seen: dict[str, int] = {}
     sure: dict[str, int] = {}
-    for number, visit in enumerate(course.visits):
-        for lesion in visit.new:
-            if lesion.is_present:
-                seen.setdefault(lesion.lesion, number)
-                if lesion.is_certain:
-                    sure.setdefault(lesion.lesion, number)
+    found = ((n, lesion) for n, visit in enumerate(course.visits) for lesion in visit.new)
+    for number, lesion in found:
+        if lesion.is_present:
+            seen.setdefault(lesion.lesion, number)
+        if lesion.is_present and lesion.is_certain:
+            sure.setdefault(lesion.lesion, number)
     return {name: seen[name] if back_dated else number for name, number in sure.items()}

@@ -1,0 +1,93 @@
+"""Questions about lymphoma (Lugano), uptake (PERCIST) and growth."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from aegle.domain.errors import InputError
+from aegle.response import lugano, percist
+from aegle.response.doubling_time import growth, growth_of_diameter
+from aegle.response.plain_judgement import Facts, Policies, Questions, plain
+from aegle.response.written import decimal, lymphoma_visit_of, uptake_of
+
+
+def _spleen(subject: str, facts: Facts, _policies: Policies) -> dict[str, Any]:
+    baseline = decimal(facts["baseline_cm"], "baseline_cm")
+    normal = decimal(facts["normal_cm"], "normal_cm") if "normal_cm" in facts else None
+    limit = lugano.spleen_limit_cm(baseline, normal_cm=normal)
+    answers: dict[str, Any] = {
+        "criterion": subject,
+        "rule": "spleen-progression",
+        "progression_if_gt_cm": float(limit),
+    }
+    if "now_cm" in facts:
+        now = decimal(facts["now_cm"], "now_cm")
+        grew = lugano.spleen_progresses(now, baseline, normal_cm=normal)
+        answers["r"] = "PD" if grew else "not PD"
+    return answers
+
+
+def _node(subject: str, facts: Facts, _policies: Policies) -> dict[str, Any]:
+    sizes = {
+        when: lugano.Measured(
+            lesion="node",
+            longest_cm=decimal(facts[f"{when}_ldi"], f"{when}_ldi"),
+            shortest_cm=decimal(facts[f"{when}_sdi"], f"{when}_sdi"),
+        )
+        for when in ("nadir", "now")
+    }
+    grew = lugano.node_progresses(sizes["now"], sizes["nadir"])
+    return {"criterion": subject, "rule": "node-progression", "r": "PD" if grew else "not PD"}
+
+
+def _lymphoma(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
+    visits = [lymphoma_visit_of(v, f"visit {n}") for n, v in enumerate(facts["visits"])]
+    sizes, uptakes = lugano.judge(visits, policies=policies)
+    found = plain(sizes) | {"expected": list(sizes.categories)}
+    return found | {"criterion": subject, "metabolic": plain(uptakes)["visits"]}
+
+
+def _uptake(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
+    first = {"sul_peak": facts["base"]}
+    now = {k: v for k, v in facts.items() if k in ("new", "complete", "others_progressed")}
+    visits = [uptake_of(first, "base"), uptake_of({"sul_peak": facts["now"], **now}, "now")]
+    judgement = percist.judge(visits, policies=policies)
+    verdict: dict[str, Any] = plain(judgement)["visits"][0]
+    return verdict | {
+        "criterion": subject,
+        "r": verdict["category"],
+        "policies": dict(judgement.policies),
+    }
+
+
+def _uptakes(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
+    visits = [uptake_of(v, f"visit {n}") for n, v in enumerate(facts["visits"])]
+    least = facts.get("measurable_sul")
+    judgement = percist.judge(
+        visits,
+        policies=policies,
+        measurable_sul=None if least is None else decimal(least, "measurable_sul"),
+    )
+    return plain(judgement) | {"expected": list(judgement.categories), "criterion": subject}
+
+
+def doubling_time(facts: Facts) -> dict[str, Any]:
+    """Return how fast a volume or the volume of a sphere doubles."""
+    if {"v1", "v2", "days"} <= set(facts):
+        first, second = (float(decimal(facts[k], k)) for k in ("v1", "v2"))
+        found = growth(first, second, float(facts["days"]), volume_cv=float(facts.get("cv", 0)))
+    elif {"d1", "d2", "days"} <= set(facts):
+        first, second = (float(decimal(facts[k], k)) for k in ("d1", "d2"))
+        found = growth_of_diameter(first, second, float(facts["days"]))
+    else:
+        raise InputError("A doubling time needs v1, v2, days (volumes) or d1, d2, days.")
+    days = found.doubling_days
+    return {"vdt": "inf" if math.isinf(days) else round(days, 4), **asdict(found)}
+
+
+LYMPHOMA: Questions = [
+    ({"baseline_cm"}, _spleen),
+    ({"nadir_ldi", "nadir_sdi", "now_ldi", "now_sdi"}, _node),
+    ({"visits"}, _lymphoma),
+]
+UPTAKE: Questions = [({"base", "now"}, _uptake), ({"visits"}, _uptakes)]
