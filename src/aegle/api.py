@@ -32,6 +32,7 @@ __all__ = [
     "Demo",
     "PlanInputs",
     "ThoraxOptions",
+    "criteria",
     "demo",
     "describe",
     "doctor",
@@ -42,6 +43,7 @@ __all__ = [
     "protocols",
     "read_options",
     "recipe",
+    "respond",
     "run",
     "summary",
     "train",
@@ -328,6 +330,37 @@ def summary(results: "CaseResults") -> dict[str, Any]:
     from aegle.workflow import summary as numbers
 
     return numbers.summary(results)
+
+
+def respond(
+    criterion: str,
+    source: str | Path | Mapping[str, Any],
+    *,
+    policies: Mapping[str, str] | None = None,
+    out: str | Path | None = None,
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """Judge response to treatment from measurements, without images.
+
+    Args:
+        criterion: One of ``api.criteria()``, or ``doubling-time``.
+        source: A question as a mapping, a JSON file, a CSV table or a folder of SDTM tables.
+        policies: Choices that differ from the criterion's defaults.
+        out: Folder for ``response.json`` and plots; nothing is written without.
+
+    Raises:
+        InputError: The measurements contradict themselves; the message names the entry.
+    """
+    from aegle.workflow import responding
+
+    given = source if isinstance(source, Mapping) else Path(source)
+    return responding.respond(criterion, given, policies=policies, out=out)
+
+
+def criteria() -> list[dict[str, Any]]:
+    """Return the response criteria with thresholds, policies and sources."""
+    from aegle.workflow import responding
+
+    return responding.criteria()
 
 
 def doctor() -> Mapping[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from aegle.domain.errors import InputError
+from aegle.response import irecist
 from aegle.response.answers_sums import course, sequence
 from aegle.response.best_overall import best_immune_response, immune_progression_index
 from aegle.response.patient_course import (
@@ -14,6 +16,7 @@ from aegle.response.patient_course import (
     Visit,
 )
 from aegle.response.plain_judgement import Facts, Policies, Questions, judged
+from aegle.response.sum_criteria import NONE
 from aegle.response.written import day_of, decimal
 
 _OTHERS = {
@@ -84,7 +87,19 @@ def _immune_best(subject: str, facts: Facts, _policies: Policies) -> dict[str, A
     }
 
 
+def _immune_overall(subject: str, facts: Facts, _policies: Policies) -> dict[str, Any]:
+    """Put the parts of one visit together (iRECIST, table 2)."""
+    target, other = facts["target"], facts["nontarget"]
+    targets = (None, irecist.ICR, irecist.IPR, irecist.ISD, irecist.IUPD, irecist.ICPD, "NE")
+    others = (None, irecist.ICR, irecist.NON_ICR_NON_IUPD, irecist.IUPD, irecist.ICPD, "NE")
+    if target not in targets or other not in others:
+        raise InputError(f"target {target!r} with nontarget {other!r} is no row of table 2.")
+    found = irecist.overall(target or NONE, other or NONE, has_new=bool(facts["new"]))
+    return {"criterion": subject, "category": found, "overall": found, "rule": "table 2"}
+
+
 IMMUNE: Questions = [
+    ({"target", "nontarget", "new"}, _immune_overall),
     ({"baseline", "visits"}, _immune_series),
     ({"tpr"}, _immune_best),
     ({"sums"}, sequence),

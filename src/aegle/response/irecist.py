@@ -29,9 +29,11 @@ from aegle.response.sum_criteria import (
     TargetState,
     certain_from,
     non_target_response,
-    overall,
     state_of,
     target_response,
+)
+from aegle.response.sum_criteria import (
+    overall as known_overall,
 )
 
 ICR, IPR, ISD, IUPD, ICPD = "iCR", "iPR", "iSD", "iUPD", "iCPD"
@@ -120,6 +122,25 @@ def judge(course: PatientCourse, *, policies: Mapping[str, str] | None = None) -
     )
 
 
+def overall(target: str, non_target: str, *, has_new: bool) -> str:
+    """Return the response of one visit from the immune responses of its parts (table 2).
+
+    Args:
+        target: iCR, iPR, iSD, iUPD, iCPD, NE, or ``NONE`` without targets.
+        non_target: iCR, NON-iCR/NON-iUPD, iUPD, iCPD, NE, or ``NONE``.
+        has_new: Whether there is a new lesion beyond doubt that was not there before.
+    """
+    if ICPD in (target, non_target):
+        return ICPD
+    if has_new or IUPD in (target, non_target):
+        return IUPD
+    back = {immune: name for name, immune in IMMUNE.items()}
+    known, _ = known_overall(
+        back.get(target, target), back.get(non_target, non_target), has_new=False
+    )
+    return IMMUNE[known]
+
+
 def _findings(
     course: PatientCourse,
     number: int,
@@ -132,7 +153,7 @@ def _findings(
     state = state_of(visit, course, criterion)
     target, _ = target_response(state, memory.history, criterion, chosen)
     non_target = non_target_response(visit, course)
-    known, _ = overall(target, non_target, has_new=False)
+    known, _ = known_overall(target, non_target, has_new=False)
     kinds = {TARGET} if target == PD else set()
     kinds |= {OTHER} if non_target == PD else set()
     if memory.history.was_complete and chosen["reappearance"] == "any":
