@@ -333,27 +333,19 @@ def summary(results: "CaseResults") -> dict[str, Any]:
 
 
 def respond(
-    criterion: str,
-    source: str | Path | Mapping[str, Any],
-    *,
-    policies: Mapping[str, str] | None = None,
-    out: str | Path | None = None,
+    criterion: str, source: str | Path | Mapping[str, Any], **settings: Any
 ) -> dict[str, Any] | list[dict[str, Any]]:
-    """Judge response to treatment from measurements, without images.
+    """Judge response to treatment from measurements; see ``workflow.responding.respond``.
 
     Args:
-        criterion: One of ``api.criteria()``, or ``doubling-time``.
+        criterion: One of ``criteria()``, or ``doubling-time``.
         source: A question as a mapping, a JSON file, a CSV table or a folder of SDTM tables.
-        policies: Choices that differ from the criterion's defaults.
-        out: Folder for ``response.json`` and plots; nothing is written without.
-
-    Raises:
-        InputError: The measurements contradict themselves; the message names the entry.
+        settings: ``policies`` by name, and ``out``, the folder for the results.
     """
     from aegle.workflow import responding
 
     given = source if isinstance(source, Mapping) else Path(source)
-    return responding.respond(criterion, given, policies=policies, out=out)
+    return responding.respond(criterion, given, **settings)
 
 
 def criteria() -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ Sources:
         patient is censored at the last visit that could be judged.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -118,8 +119,14 @@ def _best_percent(judgement: Judgement) -> float | None:
     return min(percents, default=None)
 
 
-def waterfall(outcomes: Sequence[Outcome]) -> Picture:
+def waterfall(
+    outcomes: Sequence[Outcome], *, limits_percent: tuple[float, float] = (-30.0, 20.0)
+) -> Picture:
     """Return the best change of every patient, the largest increase first.
+
+    Args:
+        outcomes: Of all patients; those without a change of size are left out.
+        limits_percent: Changes that make a response and progression, drawn as lines.
 
     Raises:
         InputError: No patient has a change of size.
@@ -135,7 +142,7 @@ def waterfall(outcomes: Sequence[Outcome]) -> Picture:
     heights = [o.best_percent or 0.0 for o in shown]
     colours = [CATEGORY_COLOURS.get(o.best.removeprefix("i"), COLOURS[7]) for o in shown]
     axes.bar(places, heights, color=colours, width=0.8)
-    for level in (-30.0, 20.0):
+    for level in limits_percent:
         axes.axhline(level, color=INK, linewidth=0.8, linestyle=":")
     axes.axhline(0, color=INK, linewidth=0.8)
     finish(axes, "Patients", "Best change of the sum from baseline [%]")
@@ -147,7 +154,7 @@ def waterfall(outcomes: Sequence[Outcome]) -> Picture:
     names = list(dict.fromkeys(o.best for o in shown))
     for name in names:
         axes.bar(0, 0, color=CATEGORY_COLOURS.get(name.removeprefix("i"), COLOURS[7]), label=name)
-    axes.legend(loc="upper right", fontsize=8.5, title="Best response")
+    axes.legend(loc="lower left", fontsize=8.5, title="Best response")
     alt = "; ".join(f"{o.patient} {o.best_percent:+.0f} % {o.best}" for o in shown[:MANY])
     return picture_of(figure, f"Waterfall plot of {len(shown)} patients: {alt}.")
 
@@ -233,7 +240,10 @@ def cox(
         {**{k: list(map(float, v)) for k, v in covariates.items()}}
         | {"_days": list(days), "_event": [int(e) for e in events]}
     )
-    summary: Any = CoxPHFitter().fit(table, "_days", "_event").summary
+    with warnings.catch_warnings():
+        # lifelines 0.30 passes to pandas 3 by place what pandas 4 wants by name.
+        warnings.filterwarnings("ignore", message="Starting with pandas version 4")
+        summary: Any = CoxPHFitter().fit(table, "_days", "_event").summary
     return tuple(
         HazardRatio(
             covariate=str(name),

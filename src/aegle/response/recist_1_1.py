@@ -39,9 +39,10 @@ from aegle.response.patient_course import (
 from aegle.response.patient_course import (
     NonTarget as OtherLesion,
 )
+from aegle.response.probability import Probabilities, ProbabilityOptions, probabilities
 from aegle.response.sum_criteria import judge
 
-CRITERION = "RECIST 1.1"
+CRITERION, RULES = "RECIST 1.1", "recist-1.1"
 CITATION = (
     "Eisenhauer EA et al. New response evaluation criteria in solid tumours: revised RECIST "
     "guideline (version 1.1). Eur J Cancer 2009;45:228-247. doi:10.1016/j.ejca.2008.10.026"
@@ -170,12 +171,17 @@ def assess(timeline: Timeline, *, options: Recist11Options) -> tuple[Response, .
         raise InputError(
             f"RECIST compares with a baseline: expected at least 2 visits, got {count}."
         )
+    course = _course(timeline, options)
     judgement = judge(
-        _course(timeline, options),
+        course,
         _criterion(options),
         policies={"response": "carried" if options.response_persists else "strict"},
     )
-    return tuple(_response_of(verdict, timeline, options) for verdict in judgement.verdicts)
+    chances = probabilities(course, judgement, options=ProbabilityOptions())
+    return tuple(
+        _response_of(verdict, chance, timeline, options)
+        for verdict, chance in zip(judgement.verdicts, chances, strict=True)
+    )
 
 
 def overall(
@@ -201,7 +207,7 @@ def _category(name: str) -> ResponseCategory:
 
 def _criterion(options: Recist11Options) -> Criterion:
     """Return RECIST 1.1 with the thresholds of the options."""
-    published = load("recist-1.1")
+    published = load(RULES)
     wanted = {
         "response_decrease": options.response_decrease,
         "progression_increase": options.progression_increase,
@@ -239,7 +245,9 @@ def _as_written(timeline: Timeline, number: int, options: Recist11Options) -> Vi
     )
 
 
-def _response_of(verdict: JudgedVisit, timeline: Timeline, options: Recist11Options) -> Response:
+def _response_of(
+    verdict: JudgedVisit, chance: Probabilities, timeline: Timeline, options: Recist11Options
+) -> Response:
     visit = _visit(timeline, verdict.visit, options)
     now, start, nadir = (Decimal(str(verdict.facts[k])) for k in ("sum", "baseline", "nadir"))
     sums = _Sums(now=now, baseline=start, nadir=nadir)
@@ -255,6 +263,9 @@ def _response_of(verdict: JudgedVisit, timeline: Timeline, options: Recist11Opti
         nadir_mm=float(nadir),
         reason=_reason(category, target, visit, sums, verdict.rule),
         citation=CITATION,
+        rule=f"{RULES}/{verdict.rule}",
+        probabilities=tuple(chance.by_category.items()),
+        assumed_error=chance.assumed,
     )
 
 

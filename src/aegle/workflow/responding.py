@@ -141,7 +141,7 @@ def _of_cohort(
         )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        _draw(outcomes, out)
+        _draw(outcomes, _limits_percent(subject, policies), out)
     return {
         "criterion": subject,
         "citation": load(subject).citation,
@@ -153,12 +153,22 @@ def _of_cohort(
 _NOT_OF_TABLES = ("lugano-2014", "percist-1.0")
 
 
-def _draw(outcomes: Sequence[tuple[str, Outcome]], out: Path) -> None:
+def _limits_percent(subject: str, policies: Mapping[str, str]) -> tuple[float, float]:
+    """Return the changes that make a response and progression [%]."""
+    criterion = load(subject)
+    variant = "_sphere" if criterion.choose(policies).get("thresholds") == "sphere" else ""
+    return (
+        -100 * float(criterion[f"response_decrease{variant}"]),
+        100 * float(criterion[f"progression_increase{variant}"]),
+    )
+
+
+def _draw(outcomes: Sequence[tuple[str, Outcome]], limits: tuple[float, float], out: Path) -> None:
     """Write the pictures; where several evaluators read, those of the first one in the table."""
     first = outcomes[0][0]
     own = [outcome for evaluator, outcome in outcomes if evaluator == first]
     if any(o.best_percent is not None for o in own):
-        (out / WATERFALL).write_bytes(cohort.waterfall(own).data)
+        (out / WATERFALL).write_bytes(cohort.waterfall(own, limits_percent=limits).data)
     name = first or "all"
     curve = cohort.kaplan_meier([o.days for o in own], [o.progressed for o in own], name=name)
     (out / SURVIVAL).write_bytes(cohort.survival_picture([curve], "progression").data)
