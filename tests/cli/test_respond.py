@@ -115,20 +115,15 @@ def test_lists_the_criteria(capsys):
 def test_bad_files_end_with_words(tmp_path, capsys, content, words):
     file = tmp_path / "bad.json"
     file.write_text(content)
+    criterion = "irecist" if "baseline" in content[:12] else "recist-1.1"
 
-    assert (
-        main(
-            ["respond", "irecist" if "baseline" in content[:12] else "recist-1.1"]
-            + ["--input", str(file)]
-        )
-        == 1
-    )
+    assert main(["respond", criterion, "--input", str(file)]) == 1
 
     told = capsys.readouterr().err
     assert str(file) in told.replace("\n", "")
     assert "Traceback" not in told
     with pytest.raises(FileError, match=words):
-        api.respond("irecist" if "baseline" in content[:12] else "recist-1.1", file)
+        api.respond(criterion, file)
 
 
 @pytest.mark.parametrize(

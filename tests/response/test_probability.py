@@ -9,11 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from aegle.response import lugano, percist
+from aegle.response.lugano import LymphomaVisit, Measured
 from aegle.response.patient_course import NewLesion, PatientCourse, Target, Visit, of_sums
+from aegle.response.percist import Uptake
 from aegle.response.probability import (
     ProbabilityOptions,
     deviation_of,
     probabilities,
+)
+from aegle.response.probability_by_judging import (
+    of_course,
+    sampled,
+    scaled_lymphoma_visit,
+    scaled_uptake,
 )
 from aegle.response.sum_criteria import judge
 
@@ -101,6 +110,60 @@ def test_a_new_lesion_is_progression_whatever_the_sizes():
     (found,) = probabilities(course, judge(course), options=ProbabilityOptions())
 
     assert found.by_category == {"PD": 1.0}
+
+
+@pytest.mark.parametrize("sums", [(100, 122), (100, 72), (60, 40, 47)])
+def test_both_ways_agree(sums):
+    course = of_sums([Decimal(s) for s in sums])
+    at_once = chances(*sums)
+
+    one_by_one = of_course(course, judge, options=ProbabilityOptions(draws=800, seed=1))
+
+    for fast, slow in zip(at_once, one_by_one, strict=True):
+        for name in {*fast.by_category, *slow.by_category}:
+            # Standard error of 800 draws: at most 1.8 %; four of them.
+            wanted = fast.by_category.get(name, 0.0)
+            assert slow.by_category.get(name, 0.0) == pytest.approx(wanted, abs=0.07)
+
+
+def test_uptake_at_its_threshold_is_a_coin():
+    visits = [Uptake(sul_peak=Decimal(10)), Uptake(sul_peak=Decimal(13))]
+
+    (found,) = sampled(visits, percist.judge, scaled_uptake, options=ProbabilityOptions(draws=2000))
+
+    # Lodge 2017: -25 to +33 %; ln 1.3 lies in the middle of the draws.
+    assert found.by_category["PMD"] == pytest.approx(0.5, abs=0.05)
+    assert "Lodge" in str(found.assumed)
+
+
+def test_a_node_near_its_limit_may_be_normal_or_not():
+    def visit(day, size):
+        node = Target(lesion="N", parts=(Decimal(size),), is_node=True)
+        return Visit(day=day, targets=(node,))
+
+    course = PatientCourse(visits=(visit(0, 20), visit(56, 10)))
+
+    (found,) = of_course(course, judge, options=ProbabilityOptions(draws=2000))
+
+    # At 10 mm, where normal ends, half of the draws are below.
+    assert found.by_category["CR"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_lymphoma_changes_with_its_products():
+    lesions = [
+        Measured(lesion="A", longest_cm=Decimal(4), shortest_cm=Decimal(s)) for s in ("2", "1")
+    ]
+    visits = [LymphomaVisit(lesions=(lesion,)) for lesion in lesions]
+
+    (found,) = sampled(
+        visits,
+        lambda drawn: lugano.judge(drawn)[0],
+        scaled_lymphoma_visit,
+        options=ProbabilityOptions(draws=2000),
+    )
+
+    # 8 to 4 cm² is exactly -50 %.
+    assert found.by_category["PR"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_says_which_error_was_assumed():

@@ -2,12 +2,20 @@
 
 import math
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from aegle.domain.errors import InputError
 from aegle.response import lugano, percist
+from aegle.response.criterion import Judgement
 from aegle.response.doubling_time import growth, growth_of_diameter
-from aegle.response.plain_judgement import Facts, Policies, Questions, plain
+from aegle.response.plain_judgement import Facts, Policies, Questions, plain, with_chances
+from aegle.response.probability_by_judging import (
+    FEW,
+    sampled,
+    scaled_lymphoma_visit,
+    scaled_uptake,
+)
 from aegle.response.written import decimal, lymphoma_visit_of, uptake_of
 
 
@@ -43,8 +51,26 @@ def _node(subject: str, facts: Facts, _policies: Policies) -> dict[str, Any]:
 def _lymphoma(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
     visits = [lymphoma_visit_of(v, f"visit {n}") for n, v in enumerate(facts["visits"])]
     sizes, uptakes = lugano.judge(visits, policies=policies)
-    found = plain(sizes) | {"expected": list(sizes.categories)}
+    chances = sampled(
+        visits,
+        lambda drawn: lugano.judge(drawn, policies=policies)[0],
+        scaled_lymphoma_visit,
+        options=FEW,
+    )
+    found = with_chances(plain(sizes), chances) | {"expected": list(sizes.categories)}
     return found | {"criterion": subject, "metabolic": plain(uptakes)["visits"]}
+
+
+def _with_uptake_chances(
+    judgement: Judgement, visits: list[percist.Uptake], policies: Policies, least: Decimal | None
+) -> dict[str, Any]:
+    chances = sampled(
+        visits,
+        lambda drawn: percist.judge(drawn, policies=policies, measurable_sul=least),
+        scaled_uptake,
+        options=FEW,
+    )
+    return with_chances(plain(judgement), chances)
 
 
 def _uptake(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
@@ -52,8 +78,10 @@ def _uptake(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
     now = {k: v for k, v in facts.items() if k in ("new", "complete", "others_progressed")}
     visits = [uptake_of(first, "base"), uptake_of({"sul_peak": facts["now"], **now}, "now")]
     judgement = percist.judge(visits, policies=policies)
-    verdict: dict[str, Any] = plain(judgement)["visits"][0]
+    found = _with_uptake_chances(judgement, visits, policies, None)
+    verdict: dict[str, Any] = found["visits"][0]
     return verdict | {
+        "assumed_error": found["assumed_error"],
         "criterion": subject,
         "r": verdict["category"],
         "policies": dict(judgement.policies),
@@ -62,13 +90,11 @@ def _uptake(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
 
 def _uptakes(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
     visits = [uptake_of(v, f"visit {n}") for n, v in enumerate(facts["visits"])]
-    least = facts.get("measurable_sul")
-    judgement = percist.judge(
-        visits,
-        policies=policies,
-        measurable_sul=None if least is None else decimal(least, "measurable_sul"),
-    )
-    return plain(judgement) | {"expected": list(judgement.categories), "criterion": subject}
+    written = facts.get("measurable_sul")
+    least = None if written is None else decimal(written, "measurable_sul")
+    judgement = percist.judge(visits, policies=policies, measurable_sul=least)
+    found = _with_uptake_chances(judgement, visits, policies, least)
+    return found | {"expected": list(judgement.categories), "criterion": subject}
 
 
 def doubling_time(facts: Facts) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Judgements as plain data: what JSON, tables and the command line show."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +8,8 @@ from aegle.response import irecist, sum_criteria
 from aegle.response.best_overall import best_immune_response, immune_progression_index
 from aegle.response.criterion import Judgement
 from aegle.response.patient_course import PatientCourse
-from aegle.response.probability import ProbabilityOptions, probabilities
+from aegle.response.probability import Probabilities, ProbabilityOptions, probabilities
+from aegle.response.probability_by_judging import FEW, of_course
 
 Facts = Mapping[str, Any]
 Policies = Mapping[str, str]
@@ -51,7 +52,11 @@ def judged(course: PatientCourse, subject: str, policies: Policies) -> dict[str,
     if subject == "irecist":
         judgement = irecist.judge(course, policies=policies)
         found = list(judgement.categories)
-        return plain(judgement) | {
+        data = plain(judgement)
+        chances = of_course(
+            course, lambda drawn: irecist.judge(drawn, policies=policies), options=FEW
+        )
+        return with_chances(data, chances) | {
             "expected": found,
             "ibor": best_immune_response(found),
             "pd_index": immune_progression_index(found),
@@ -59,9 +64,11 @@ def judged(course: PatientCourse, subject: str, policies: Policies) -> dict[str,
     judgement = sum_criteria.judge(course, subject, policies=policies)
     data = plain(judgement)
     chances = probabilities(course, judgement, options=ProbabilityOptions())
+    return with_chances(data, chances) | {"expected": list(judgement.categories)}
+
+
+def with_chances(data: dict[str, Any], chances: Sequence[Probabilities]) -> dict[str, Any]:
+    """Return plain data with the probability of each category at each visit."""
     for visit, chance in zip(data["visits"], chances, strict=True):
         visit["probabilities"] = dict(chance.by_category)
-    return data | {
-        "expected": list(judgement.categories),
-        "assumed_error": str(chances[0].assumed),
-    }
+    return data | {"assumed_error": str(chances[0].assumed)}

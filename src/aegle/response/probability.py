@@ -98,25 +98,33 @@ def probabilities(
         have changed it.
     """
     criterion = judgement.criterion
-    low = float(criterion.error.low) if options.low is None else options.low
-    high = float(criterion.error.high) if options.high is None else options.high
     states = [state_of(visit, course, criterion) for visit in course.visits]
-    spread = deviation_of(low, high)
+    spread = deviation_of(*limits_of(criterion, options))
     generator = np.random.default_rng(options.seed)
     errors = np.exp(spread * generator.standard_normal((len(states), options.draws)))
     totals = np.array([float(state.total) for state in states])[:, None] * errors
-    assumed = _assumed(criterion, low, high, is_own=options.low is options.high is None)
+    told = assumed(criterion, options)
     drawn = _Draws(totals, judgement, [s.missing > 0 for s in states])
     results = []
     for verdict in judgement.verdicts:
         counts = drawn.judge(verdict.visit)
         ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         shares = {name: count / options.draws for name, count in ordered}
-        results.append(Probabilities(visit=verdict.visit, by_category=shares, assumed=assumed))
+        results.append(Probabilities(visit=verdict.visit, by_category=shares, assumed=told))
     return tuple(results)
 
 
-def _assumed(criterion: Criterion, low: float, high: float, *, is_own: bool) -> Text:
+def limits_of(criterion: Criterion, options: ProbabilityOptions) -> tuple[float, float]:
+    """Return the 95 % limits of a relative change that are assumed."""
+    low = float(criterion.error.low) if options.low is None else options.low
+    high = float(criterion.error.high) if options.high is None else options.high
+    return low, high
+
+
+def assumed(criterion: Criterion, options: ProbabilityOptions) -> Text:
+    """Return in words which error is assumed."""
+    low, high = limits_of(criterion, options)
+    is_own = options.low is options.high is None
     source = f"{criterion.error.meaning}, {criterion.error.source}" if is_own else "given"
     return Text(
         "Assumed: measurement alone changes a sum by {low:+.1f} to {high:+.1f} % in 95 of 100 "
