@@ -120,6 +120,12 @@ def test_policies_may_stand_in_the_question():
         ("recist-1.1", {"b": 50, "n": 50, "c": 80, "missing_lesions": 1}, "PD"),
         ("irecist", {"target": "iPR", "nontarget": "iUPD", "new": False}, "iUPD"),
         ("percist-1.0", {"base": 6, "now": 2, "new": True}, "PMD"),
+        ("lugano-2014", {"kind": "SPD", "base": 10, "now": 5}, "PR"),
+        ("lugano-2014", {"kind": "SPD", "base": 10, "now": 5.1}, "SD"),
+        ("lugano-2014", {"kind": "SPD", "base": 10, "now": 0.6}, "PR"),
+        ("lugano-2014", {"kind": "SPD", "base": 10, "now": 0}, "CR"),
+        ("lugano-2014", {"deauville": 3}, "CMR"),
+        ("lugano-2014", {"deauville": 4, "uptake": "reduced"}, "PMR"),
     ],
 )
 def test_short_questions(subject, question, category):
@@ -138,6 +144,36 @@ def test_lymphoma_and_uptake_over_visits():
     assert found["metabolic"][0]["category"] == "CMR"
     uptake = {"visits": [6, {"sul_peak": 4.2}, {"sul_peak": 8, "tlg": 3}], "measurable_sul": 3}
     assert answer("percist-1.0", uptake)["expected"] == ["PMR", "PMD"]
+
+
+def test_measurable_uptake_and_options_of_a_series():
+    assert answer("percist-1.0", {"liver_mean": 1.6, "liver_sd": 0.3})["measurable_from"] == 3.0
+    assert answer("percist-1.0", {"blood_mean": 1.6, "blood_sd": 0.3})["measurable_from"] == 3.8
+    series = {
+        "treatment_start": {"1": "2020-01-01", "2": "2020-01-01"},
+        "series": {
+            "1": [["2020-02-01", "PR"], ["2020-02-20", "SD"], ["2020-03-20", "PR"]],
+            "2": [],
+        },
+        "ref_start_window_days": 28,
+    }
+    assert answer("recist-1.1", series)["expected"] == {
+        "1": ["2020-02-01", "SD"],
+        "2": [None, "MISSING"],
+    }
+    more = series | {"accept_sd": True, "missing_as_ne": True}
+    assert answer("recist-1.1", more)["expected"] == {"1": ["2020-02-01", "PR"], "2": [None, "NE"]}
+
+
+def test_immune_courses_with_other_lesions():
+    visits = [
+        {"d": "2026-02-01", "t": 100, "nontarget": "PD"},
+        {"d": "2026-03-08", "t": 100, "nontarget": "increased"},
+    ]
+    found = answer("irecist", {"baseline": 100, "visits": visits})
+
+    assert found["expected"] == ["iUPD", "iCPD"]
+    assert found["pd_index"] == 0
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def _immune_series(subject: str, facts: Facts, policies: Policies) -> dict[str, 
     start = min((visit.day for visit in later), default=0) - _BEFORE_DAYS
     if "baseline_date" in facts:
         start = day_of(facts["baseline_date"], "baseline_date")
-    others = any("nontarget" in v for v in facts["visits"])
+    others = any("nontarget" in v or "nt" in v for v in facts["visits"])
     first = Visit(
         day=start,
         targets=(Target(lesion="sum", parts=(baseline,)),),
@@ -56,7 +56,7 @@ def _immune_visit(plain_visit: Facts, day: int, number: int) -> Visit:
         value = plain_visit["new"]
         values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         new = tuple(_new_of_sum(v, n, where) for n, v in enumerate(values, start=1))
-    other = plain_visit.get("nontarget")
+    other = plain_visit.get("nontarget", plain_visit.get("nt"))
     seen = _OTHERS.get(str(other)) or (None if other is None else Seen(other))
     return Visit(
         day=day,

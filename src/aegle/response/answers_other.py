@@ -9,6 +9,7 @@ from aegle.domain.errors import InputError
 from aegle.response import lugano, percist
 from aegle.response.criterion import Judgement
 from aegle.response.doubling_time import growth, growth_of_diameter
+from aegle.response.patient_course import Seen
 from aegle.response.plain_judgement import Facts, Policies, Questions, plain, with_chances
 from aegle.response.probability_by_judging import (
     FEW,
@@ -111,9 +112,64 @@ def doubling_time(facts: Facts) -> dict[str, Any]:
     return {"vdt": "inf" if math.isinf(days) else round(days, 4), **asdict(found)}
 
 
+def _products(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
+    """Judge the sum of products of one visit; progression is judged for each lesion alone."""
+    before, now = decimal(facts["base"], "base"), decimal(facts["now"], "now")
+    one = decimal(1, "one")
+
+    def visit(product: Decimal) -> lugano.LymphomaVisit:
+        longest, shortest = max(product, one), min(product, one)
+        if not product:
+            longest = shortest = product
+        lesion = lugano.Measured(lesion="sum", longest_cm=longest, shortest_cm=shortest)
+        # One lesion stands for several, so neither its size nor its growth may decide alone.
+        return lugano.LymphomaVisit(lesions=(lesion,), others=Seen.PRESENT if product else None)
+
+    if now > before:
+        raise InputError("The sum of products rose; progression is judged for each lesion alone.")
+    (verdict,) = lugano.judge([visit(before), visit(now)], policies=policies)[0].verdicts
+    return {
+        "criterion": subject,
+        "r": verdict.category,
+        "category": verdict.category,
+        "rule": verdict.rule,
+    }
+
+
+def _deauville(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
+    known = ("deauville", "uptake", "new")
+    visit = lymphoma_visit_of({k: facts[k] for k in known if k in facts}, "the visit")
+    _, uptakes = lugano.judge([lugano.LymphomaVisit(), visit], policies=policies)
+    (verdict,) = uptakes.verdicts
+    return {
+        "criterion": subject,
+        "r": verdict.category,
+        "category": verdict.category,
+        "rule": verdict.rule,
+        "policies": dict(uptakes.policies),
+    }
+
+
+def _measurable(subject: str, facts: Facts, _policies: Policies) -> dict[str, Any]:
+    region = "blood" if "blood_mean" in facts else "liver"
+    least = percist.measurable_from(
+        decimal(facts[f"{region}_mean"], f"{region}_mean"),
+        decimal(facts[f"{region}_sd"], f"{region}_sd"),
+        liver_is_diseased=region == "blood",
+    )
+    return {"criterion": subject, "rule": "not-measurable", "measurable_from": float(least)}
+
+
 LYMPHOMA: Questions = [
     ({"baseline_cm"}, _spleen),
     ({"nadir_ldi", "nadir_sdi", "now_ldi", "now_sdi"}, _node),
     ({"visits"}, _lymphoma),
+    ({"base", "now"}, _products),
+    ({"deauville"}, _deauville),
 ]
-UPTAKE: Questions = [({"base", "now"}, _uptake), ({"visits"}, _uptakes)]
+UPTAKE: Questions = [
+    ({"base", "now"}, _uptake),
+    ({"visits"}, _uptakes),
+    ({"liver_mean", "liver_sd"}, _measurable),
+    ({"blood_mean", "blood_sd"}, _measurable),
+]

@@ -8,6 +8,7 @@ from typing import Any
 from aegle.domain.errors import InputError
 from aegle.response import irecist, sum_criteria
 from aegle.response.best_overall import (
+    MISSING,
     BestResponseOptions,
     TimedResponse,
     best_response,
@@ -133,6 +134,8 @@ def _series(subject: str, facts: Facts, _policies: Policies) -> dict[str, Any]:
     options = BestResponseOptions(
         confirmation_days=int(facts.get("ref_confirm_days", 28)),
         stable_days=int(facts.get("ref_start_window_days", 42)),
+        most_not_evaluable=int(facts.get("max_nr_ne", 1)),
+        stable_between=bool(facts.get("accept_sd", False)),
     )
     found: dict[str, list[str | None]] = {}
     for patient, rows in dict(facts["series"]).items():
@@ -145,7 +148,8 @@ def _series(subject: str, facts: Facts, _policies: Policies) -> dict[str, Any]:
         when = None
         if best.day is not None:
             when = (FIRST_DAY + timedelta(days=start + best.day)).isoformat()
-        found[patient] = [when, best.category]
+        is_missing = best.category == MISSING and facts.get("missing_as_ne")
+        found[patient] = [when, sum_criteria.NE if is_missing else best.category]
     return {"criterion": subject, "rule": "table 3", "expected": found, "options": asdict(options)}
 
 
