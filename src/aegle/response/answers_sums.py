@@ -35,27 +35,22 @@ def _target(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:
         raise InputError(f"The nadir {least} is above baseline {start}; it includes the baseline.")
     if subject == "rano-2.0" and str(facts.get("kind", "")).upper().startswith("3D"):
         subject = "rano-2.0-volume"
-    found = {}
+    patient = _one_visit((start, least, now), facts)
+    found: dict[str, dict[str, Any]] = {}
     for choice in ("strict", "carried"):
         own = {**policies, "response": choice}
-        found[choice] = _one_visit(subject, (start, least, now), facts, own)
+        found[choice] = judged(patient, subject, own)["visits"][-1]
     chosen = load(subject).choose(policies)
-    category, rule = found[chosen["response"]]
-    return {
+    return found[chosen["response"]] | {
         "criterion": subject,
-        "category": category,
-        "rule": rule,
-        "reason": load(subject).rules[rule].text,
         "policies": chosen,
-        "r": found["strict"][0],
-        "r_carry_pr": found["carried"][0],
+        "r": found["strict"]["category"],
+        "r_carry_pr": found["carried"]["category"],
     }
 
 
-def _one_visit(
-    subject: str, sums: tuple[Decimal, Decimal, Decimal], facts: Facts, policies: Policies
-) -> tuple[str, str]:
-    """Judge by a course of up to three visits that has these sums."""
+def _one_visit(sums: tuple[Decimal, Decimal, Decimal], facts: Facts) -> PatientCourse:
+    """Return a course of up to three visits that has these sums."""
     start, least, now = sums
     nodes = [decimal(size, "nodes_sa") for size in facts.get("nodes_sa", ())]
     missing = int(facts.get("missing_lesions", 0) or 0)
@@ -83,10 +78,7 @@ def _one_visit(
     if least < start:
         visits.append(with_rest(56, least))
     visits.append(Visit(day=112, targets=last))
-    verdict = sum_criteria.judge(
-        PatientCourse(visits=tuple(visits)), subject, policies=policies
-    ).verdicts[-1]
-    return verdict.category, verdict.rule
+    return PatientCourse(visits=tuple(visits))
 
 
 def sequence(subject: str, facts: Facts, policies: Policies) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Sizes are decimals in the criterion's unit: mm for diameters, mm² for products of diameters, mL for
 volumes. A target that split has one size per part, which are added; one that merged into another
 names it and counts nothing itself, since the other then has the size of the whole (Eisenhauer
-2009, section 4.4.1 and appendix II).
+2009, section 4.3.2).
 """
 
 from collections import Counter
