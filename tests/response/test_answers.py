@@ -255,3 +255,20 @@ def test_a_broken_criterion_is_refused():
         read("id = 'x'", "x")
     with pytest.raises(InputError, match="criterion 'x'"):
         read("id = ", "x")
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (True, "PD"),
+        (1.5, "CR"),
+        (1.6, "PD"),
+        ({"cm": 1.2, "extranodal": True}, "PD"),
+        ({"cm": 0.8, "extranodal": True}, "CR"),
+        ({"cm": 0.8, "extranodal": True, "certain": True}, "PD"),
+    ],
+)
+def test_new_lesions_of_lymphoma(new, expected):
+    visits = [{"lesions": {"A": [4, 2]}}, {"lesions": {"A": [1.5, 1]}, "new": new}]
+
+    assert answer("lugano-2014", {"visits": visits})["expected"] == [expected]

@@ -11,6 +11,7 @@ from aegle.response.lugano import (
     LymphomaVisit,
     Measured,
     judge,
+    new_lesion_counts,
     node_progresses,
     spleen_limit_cm,
     spleen_progresses,
@@ -83,8 +84,10 @@ BASELINE = {"lesions": (node(4, 2, "A"), node(3, 2, "B", is_extranodal=True))}
     ("now", "expected"),
     [
         pytest.param((node(1.5, 1, "A"), node(0, 0, "B")), ("CR", "complete"), id="1.5 cm"),
-        pytest.param((node(1.6, 1, "A"), node(0, 0, "B")), ("PR", "partial"), id="1.6 cm"),
-        pytest.param((node(1.5, 1, "A"), node(1, 1, "B")), ("PR", "partial"), id="extranodal left"),
+        pytest.param((node(1.51, 1, "A"), node(0, 0, "B")), ("PR", "partial"), id="1.51 cm"),
+        pytest.param(
+            (node(1.5, 1, "A"), node(0.1, 0.1, "B")), ("PR", "partial"), id="extranodal left"
+        ),
         pytest.param((node(3, 1, "A"), node(2, 2, "B")), ("PR", "partial"), id="14 to 7 cm²"),
         pytest.param((node(3, 1, "A"), node(2.01, 2, "B")), ("SD", "stable"), id="7.02 cm²"),
         pytest.param((node(4, 2, "A"),), ("NE", "target-missing"), id="one not assessed"),
@@ -108,7 +111,7 @@ def test_response_by_size(now, expected):
         ({"marrow_is_involved": True}, ("PD", "marrow-progression")),
         ({"spleen_cm": Decimal("16.1")}, ("PD", "spleen-progression")),
         ({"spleen_cm": Decimal(14)}, ("SD", "stable")),
-        ({"spleen_cm": Decimal("13.9")}, ("PR", "partial")),
+        ({"spleen_cm": Decimal("13.99")}, ("PR", "partial")),
         ({"spleen_cm": Decimal(13)}, ("CR", "complete")),
     ],
 )
@@ -117,6 +120,33 @@ def test_everything_else_counts(change, expected):
     gone = {"lesions": (node(1, 1, "A"), node(0, 0, "B")), "spleen_cm": Decimal(13)}
 
     assert by_size(start, gone | change) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("axis", "extranodal", "unequivocal", "expected"),
+    [
+        ("1.5", False, False, False),
+        ("1.51", False, False, True),
+        ("1.0", True, False, False),
+        ("1.01", True, False, True),
+        ("0.6", True, True, True),
+        ("1.4", False, True, False),
+    ],
+)
+def test_which_new_lesion_counts(axis, extranodal, unequivocal, expected):
+    # Cheson 2014: a new node above 1.5 cm in any axis, a new extranodal site above 1.0 cm; a
+    # smaller extranodal one if it is unequivocal and attributable to lymphoma.
+    found = new_lesion_counts(Decimal(axis), is_extranodal=extranodal, is_unequivocal=unequivocal)
+
+    assert found is expected
+
+
+def test_more_than_6_measured_lesions_are_noted():
+    def visit(count):
+        return LymphomaVisit(lesions=tuple(node(3, 2, f"N{n}") for n in range(count)))
+
+    assert judge([visit(6)] * 2)[0].notes == ()
+    assert "7 targets were chosen; at most 6" in str(judge([visit(7)] * 2)[0].notes[0])
 
 
 def test_growth_counts_from_the_nadir_of_each_lesion():

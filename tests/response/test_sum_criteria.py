@@ -310,7 +310,8 @@ def test_a_change_smaller_than_measurement_error_is_called_so(sums, expected):
     ],
 )
 def test_targets_that_were_not_measurable_are_noted(target, noted):
-    lesion = sized("A", target.pop("size"), **target)
+    facts = {name: value for name, value in target.items() if name != "size"}
+    lesion = sized("A", target["size"], **facts)
 
     notes = judge(course({"targets": (lesion,)}, {"targets": (sized("A", 10),)})).notes
 

@@ -129,6 +129,22 @@ def spleen_progresses(
     return now_cm >= limit_cm and now_cm > most_cm
 
 
+def new_lesion_counts(
+    axis_cm: Decimal, *, is_extranodal: bool, is_unequivocal: bool = False
+) -> bool:
+    """Return whether a new lesion is progression.
+
+    Args:
+        axis_cm: Its largest axis.
+        is_extranodal: Whether it is no lymph node.
+        is_unequivocal: Whether it is lymphoma beyond doubt; smaller extranodal ones count then.
+    """
+    rules = load("lugano-2014")
+    if is_extranodal and is_unequivocal:
+        return axis_cm > 0
+    return axis_cm > rules["new_extranodal_cm" if is_extranodal else "new_node_cm"]
+
+
 def judge(
     visits: Sequence[LymphomaVisit], *, policies: Mapping[str, str] | None = None
 ) -> tuple[Judgement, Judgement]:
@@ -162,9 +178,19 @@ def judge(
             if name in nadirs and lesion.product_cm2 <= nadirs[name].product_cm2:
                 nadirs[name] = lesion
     return (
-        Judgement(criterion=criterion, policies=chosen, verdicts=tuple(sizes)),
+        Judgement(
+            criterion=criterion, policies=chosen, verdicts=tuple(sizes), notes=_notes(visits[0])
+        ),
         Judgement(criterion=criterion, policies=chosen, verdicts=tuple(uptakes)),
     )
+
+
+def _notes(baseline: LymphomaVisit) -> tuple[Text, ...]:
+    most = load("lugano-2014")["most_targets"]
+    if len(baseline.lesions) <= most:
+        return ()
+    template = "{count} targets were chosen; at most {most} are allowed."
+    return (Text(template, {"count": len(baseline.lesions), "most": str(most)}),)
 
 
 def _sized(visit: LymphomaVisit, criterion: Criterion) -> dict[str, Measured]:

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from aegle.domain.errors import InputError
-from aegle.response.lugano import LymphomaVisit, Measured
+from aegle.response.lugano import LymphomaVisit, Measured, new_lesion_counts
 from aegle.response.patient_course import (
     NewLesion,
     NonTarget,
@@ -181,11 +181,24 @@ def lymphoma_visit_of(plain: Any, where: str) -> LymphomaVisit:
     return LymphomaVisit(
         lesions=tuple(_measured(k, v, where, k in extranodal) for k, v in lesions.items()),
         others=None if others is None else _seen(others, f"{where}, others"),
-        has_new_lesion=_flag(facts.get("new", False), where),
+        has_new_lesion=_has_new(facts.get("new", False), f"{where}, new"),
         spleen_cm=None if spleen is None else decimal(spleen, f"{where}, spleen_cm"),
         marrow_is_involved=None if marrow is None else _flag(marrow, f"{where}, marrow"),
         deauville=None if score is None else int(decimal(score, f"{where}, deauville")),
         uptake=str(facts.get("uptake", "")),
+    )
+
+
+def _has_new(value: Any, where: str) -> bool:
+    """Read whether there is a new lesion: yes or no, or the largest axis of a node in cm."""
+    if isinstance(value, bool):
+        return bool(value)
+    facts = value if isinstance(value, Mapping) else {"cm": value}
+    _no_others(facts, {"cm", "extranodal", "certain"}, where)
+    return new_lesion_counts(
+        decimal(facts.get("cm"), where),
+        is_extranodal=_flag(facts.get("extranodal", False), where),
+        is_unequivocal=_flag(facts.get("certain", False), where),
     )
 
 
