@@ -11,6 +11,7 @@ from aegle.response.best_overall import (
     best_response,
     confirmed_pair,
 )
+from aegle.response.criterion import load
 
 MONTH = BestResponseOptions(stable_days=28)
 
@@ -102,6 +103,13 @@ def test_confirmation_never_improves_the_best_response(categories):
     loose, _ = best(*visits, options=BestResponseOptions(stable_days=28, is_confirmed=False))
 
     assert order.index(loose) <= order.index(confirmed)
+
+
+def test_defaults_are_those_of_the_criterion():
+    rules, options = load("recist-1.1"), BestResponseOptions()
+
+    assert options.confirmation_days == rules["confirmation_days"] == 28
+    assert options.stable_days == rules["stable_days"] == 42
 
 
 def test_refuses_what_is_no_response():

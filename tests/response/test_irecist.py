@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from aegle.response.best_overall import best_immune_response, immune_progression_index
+from aegle.response.criterion import load
 from aegle.response.irecist import judge, overall
 from aegle.response.patient_course import (
     NewLesion,
@@ -165,6 +166,20 @@ def test_a_new_lesion_that_remains_blocks_complete_response():
     visits = (visit(0, 100, new={"L": 10}), visit(35, 0, new={"L": 10}))
 
     assert categories(100, *visits) == ["iUPD", "iPR"]
+
+
+@pytest.mark.parametrize(("day", "late"), [(56, ""), (57, "yes")])
+def test_a_late_examination_is_called_late(day, late):
+    found = judged(100, visit(0, 125), visit(day, 130)).verdicts[-1]
+
+    assert found.category == "iCPD"
+    assert found.facts["is_late"] == late
+
+
+def test_measures_as_recist_does():
+    immune, solid = load("irecist").thresholds, load("recist-1.1").thresholds
+
+    assert {n: immune[n].value for n in solid} == {n: t.value for n, t in solid.items()}
 
 
 def test_confirmed_progression_stays():

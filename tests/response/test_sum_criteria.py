@@ -61,6 +61,7 @@ def by_sums(criterion, *sums, **policies):
         # mRECIST: no absolute increase.
         ("mrecist", (10, 12), "PD", "target-progression"),
         ("mrecist", (10, 11.9), "SD", "stable"),
+        ("mrecist", (2, 2.4), "PD", "target-progression"),
         ("mrecist", (10, 7), "PR", "target-response"),
         ("mrecist", (10, 7.1), "SD", "stable"),
         # RANO 2.0 by areas: -50 %, +25 %; by volumes: -65 %, +40 %.
@@ -72,6 +73,10 @@ def by_sums(criterion, *sums, **policies):
         ("rano-2.0-volume", (10, 3.51), "SD", "stable"),
         ("rano-2.0-volume", (10, 14), "PD", "target-progression"),
         ("rano-2.0-volume", (10, 13.99), "SD", "stable"),
+        # Neither RANO nor volumes ask for an absolute increase.
+        ("rano-2.0", (0.8, 1), "PD", "target-progression"),
+        ("rano-2.0-volume", (0.5, 0.7), "PD", "target-progression"),
+        ("volumetric", (0.2, 0.31), "PD", "target-progression"),
         # Beaumont 2015: -35 %, +55 %.
         ("volumetric", (10, 6.5), "PR", "target-response"),
         ("volumetric", (10, 6.51), "SD", "stable"),
@@ -239,6 +244,59 @@ def test_non_target_lesions(states, expected):
 
 
 @pytest.mark.parametrize(
+    ("criterion", "size", "expected"),
+    [
+        ("mrecist", 9.9, "SD"),
+        ("mrecist", 10, "PD"),
+        ("recist-1.1", 3, "PD"),
+        ("mrecist", None, "PD"),
+    ],
+)
+def test_a_new_nodule_of_the_liver_needs_10_mm(criterion, size, expected):
+    lesion = NewLesion(lesion="L", size=None if size is None else Decimal(str(size)))
+    visits = ({"targets": (sized("A", 50),)}, {"targets": (sized("A", 50),), "new": (lesion,)})
+
+    assert judge(course(*visits), criterion).categories == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "size", "noted"),
+    [("mrecist", 19.9, True), ("mrecist", 20, False), ("recist-1.1", 15, False)],
+)
+def test_a_node_of_the_porta_hepatis_needs_20_mm(criterion, size, noted):
+    node = sized("N", size, is_node=True, organ="porta hepatis")
+
+    assert bool(judge(course({"targets": (node,)}, {"targets": (node,)}), criterion).notes) is noted
+
+
+@pytest.mark.parametrize(
+    ("criterion", "size"),
+    [
+        ("recist-1.1", "5"),
+        ("mrecist", "5"),
+        ("rano-2.0", "25"),
+        # A sphere of 5 mm has 0.0654 mL.
+        ("rano-2.0-volume", "0.065"),
+        ("volumetric", "0.065"),
+    ],
+)
+def test_what_too_small_to_measure_counts(criterion, size):
+    tiny = sized("A", None, is_too_small=True)
+    visits = ({"targets": (sized("A", 500),)}, {"targets": (tiny,)})
+
+    assert judge(course(*visits), criterion).verdicts[0].facts["sum"] == Decimal(size)
+
+
+def test_mrecist_measures_as_recist_does():
+    liver, solid = load("mrecist").thresholds, load("recist-1.1").thresholds
+    differs = {"progression_increase_absolute"}
+
+    shared = (set(liver) & set(solid)) - differs
+    assert len(shared) > 10
+    assert {n: liver[n].value for n in shared} == {n: solid[n].value for n in shared}
+
+
+@pytest.mark.parametrize(
     ("policy", "expected"), [("back-dated", ("PD", "PD")), ("when-confirmed", ("SD", "PD"))]
 )
 def test_an_equivocal_new_lesion_that_proves_to_be_one(policy, expected):
@@ -302,6 +360,8 @@ def test_a_change_smaller_than_measurement_error_is_called_so(sums, expected):
         ({"size": 15, "is_node": True}, False),
         ({"size": 14.9, "is_node": True}, True),
         ({"size": 10, "slice_mm": Decimal(5)}, False),
+        ({"size": 10.1, "slice_mm": Decimal("5.1")}, True),
+        ({"size": 10.2, "slice_mm": Decimal("5.1")}, False),
         ({"size": 14, "slice_mm": Decimal(7)}, False),
         ({"size": 13.9, "slice_mm": Decimal(7)}, True),
         ({"size": 10, "method": "caliper"}, False),

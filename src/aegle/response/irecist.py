@@ -109,7 +109,7 @@ def judge(course: PatientCourse, *, policies: Mapping[str, str] | None = None) -
                 category=category,
                 rule=rule,
                 reason=Text(criterion.rules[rule].text),
-                facts=_facts(found, memory),
+                facts=_facts(found, memory, criterion),
                 is_within_error=_within(found, memory, criterion, category),
             )
         )
@@ -284,16 +284,19 @@ def _remember(memory: _Memory, found: _Findings, category: str, rule: str) -> _M
     )
 
 
-def _facts(found: _Findings, memory: _Memory) -> dict[str, Decimal | str | None]:
+def _facts(
+    found: _Findings, memory: _Memory, criterion: Criterion
+) -> dict[str, Decimal | str | None]:
+    days = None if memory.bar is None else Decimal(found.day - memory.bar.day)
+    is_late = days is not None and days > criterion["latest_confirmation_days"]
     return {
         "sum": found.state.total,
         "baseline": memory.history.baseline,
         "nadir": memory.history.nadir,
         "new_sum": found.new_sum,
         "sum_at_progression": None if memory.bar is None else memory.bar.state.total,
-        "days_since_progression": None
-        if memory.bar is None
-        else Decimal(found.day - memory.bar.day),
+        "days_since_progression": days,
+        "is_late": "yes" if is_late else "",
         "target": found.target,
         "non_target": found.non_target,
         "progressing": ", ".join(sorted(found.kinds)),

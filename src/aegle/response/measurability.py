@@ -12,7 +12,7 @@ from aegle.domain.text import Text
 from aegle.response.criterion import Criterion
 from aegle.response.patient_course import PatientCourse, Target
 
-LYMPH_NODES = "lymph nodes"
+LYMPH_NODES, PORTA_HEPATIS = "lymph nodes", "porta hepatis"
 
 
 def smallest_size(criterion: Criterion, target: Target) -> Decimal:
@@ -24,6 +24,10 @@ def smallest_size(criterion: Criterion, target: Target) -> Decimal:
     if target.method in ("caliper", "radiograph") and not target.is_node:
         return criterion[f"measurable_{target.method}"]
     least = criterion["measurable_node" if target.is_node else "measurable"]
+    if target.is_node and target.organ.lower() == PORTA_HEPATIS:
+        least = criterion.thresholds.get(
+            "measurable_porta_hepatis_node", criterion.thresholds["measurable_node"]
+        ).value
     slice_mm = target.slice_mm or Decimal(0)
     if slice_mm > criterion["thick_slice"]:
         return max(least, criterion["slices_per_lesion"] * slice_mm)

@@ -13,7 +13,7 @@ from aegle.domain.errors import InputError
 from aegle.domain.text import Text
 from aegle.response.criterion import Criterion, JudgedVisit, Judgement, is_within_error, load
 from aegle.response.measurability import notes_on
-from aegle.response.patient_course import PatientCourse, Seen, Target, Visit
+from aegle.response.patient_course import NewLesion, PatientCourse, Seen, Target, Visit
 
 CR, PR, SD, PD, NE = "CR", "PR", "SD", "PD", "NE"
 NON_CR_NON_PD = "NON-CR/NON-PD"
@@ -103,6 +103,7 @@ def _judge(
     new = [
         n for n in visit.new if n.is_present and rules.certain.get(n.lesion, number + 1) <= number
     ]
+    new = [n for n in new if _is_large_enough(n, rules.criterion)]
     category, rule = overall(target, non_target, has_new=bool(new))
     rule = target_rule if rule == "target" else rule
     is_left = bool(state.count and not state.are_normal) or non_target in (NON_CR_NON_PD, PD)
@@ -132,6 +133,12 @@ def _judge(
         is_within_error=_within(state, history, rules.criterion, category),
     )
     return verdict, _after(history, visit, state, category)
+
+
+def _is_large_enough(lesion: NewLesion, criterion: Criterion) -> bool:
+    """Return whether a measured new lesion is as large as the criterion asks for, if it does."""
+    least = criterion.thresholds.get("new_lesion")
+    return least is None or lesion.size is None or lesion.is_node or lesion.size >= least.value
 
 
 def _is_carried(chosen: Mapping[str, str], history: History) -> bool:
