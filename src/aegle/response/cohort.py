@@ -173,9 +173,7 @@ def kaplan_meier(
         InputError: There is nobody, or a time is negative.
     """
     _check_times(days, events)
-    from lifelines import KaplanMeierFitter
-
-    fitter = KaplanMeierFitter().fit(list(days), [int(e) for e in events])
+    fitter = _lifelines().KaplanMeierFitter().fit(list(days), [int(e) for e in events])
     limits = fitter.confidence_interval_survival_function_
     return SurvivalCurve(
         name=name,
@@ -233,8 +231,8 @@ def cox(
             raise InputError(f"'{covariate}' does not vary or is not a number for all patients.")
     if not covariates:
         raise InputError("A Cox model needs at least one covariate.")
+    lifelines = _lifelines()
     import pandas
-    from lifelines import CoxPHFitter
 
     table = pandas.DataFrame(
         {**{k: list(map(float, v)) for k, v in covariates.items()}}
@@ -243,7 +241,7 @@ def cox(
     with warnings.catch_warnings():
         # lifelines 0.30 passes to pandas 3 by place what pandas 4 wants by name.
         warnings.filterwarnings("ignore", message="Starting with pandas version 4")
-        summary: Any = CoxPHFitter().fit(table, "_days", "_event").summary
+        summary: Any = lifelines.CoxPHFitter().fit(table, "_days", "_event").summary
     return tuple(
         HazardRatio(
             covariate=str(name),
@@ -254,6 +252,15 @@ def cox(
         )
         for name, row in summary.iterrows()
     )
+
+
+def _lifelines() -> Any:
+    """Import lifelines only where it is used: it brings pandas."""
+    try:
+        import lifelines
+    except ModuleNotFoundError as error:
+        raise InputError("lifelines is not installed; pip install lifelines.") from error
+    return lifelines
 
 
 def _check_times(days: Sequence[float], events: Sequence[bool]) -> None:
