@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from aegle.workflow.learning.run_folder import Done
     from aegle.workflow.pipeline import Announce
     from aegle.workflow.radiotherapy import PlanInputs, Planned
+    from aegle.workflow.responding import criteria, respond
 
 __all__ = [
     "CaseOptions",
     "Demo",
     "PlanInputs",
     "ThoraxOptions",
+    "criteria",
     "demo",
     "describe",
     "doctor",
@@ -43,6 +45,7 @@ __all__ = [
     "protocols",
     "read_options",
     "recipe",
+    "respond",
     "rule",
     "rules",
     "run",
@@ -54,6 +57,8 @@ _LATER = {
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
+    "criteria": "aegle.workflow.responding",
+    "respond": "aegle.workflow.responding",
     "rule": "aegle.diagnosis.published",
     "rules": "aegle.diagnosis.published",
 }
