@@ -29,6 +29,8 @@ PART_SHARE_DENSITY = 1 / 1.5
 """Density of the logarithm of a part's size: even over a factor of 4.5."""
 TOUCHING_MM = 5.0
 """Gap between two lesions over which growing together becomes unlikely."""
+PRIOR_LINKS = 8
+"""As many lesions as the assumed spreads count for when they are learned."""
 _NEAREST = 6
 
 
@@ -60,18 +62,47 @@ class Hypothesis:
     """Diameter now to diameter before; of the cube root of volumes if there are several."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How far places and sizes of the same lesion differ between two visits."""
+
+    residual_mm: float
+    """Standard deviation of places per axis after alignment [mm]."""
+    size_spread: float
+    """Standard deviation of the logarithm of the diameter ratio."""
+    size_drift: float = 0.0
+    """Mean of the logarithm: lesions of one patient tend to respond together."""
+
+    def learned(self, sure: Sequence[Hypothesis]) -> "Spread":
+        """Return what the lesions that certainly went on tell, held back by what was assumed.
+
+        Args:
+            sure: Hypotheses of one lesion before and one after.
+        """
+        count = PRIOR_LINKS + len(sure)
+        squares = sum(h.distance_mm**2 / 3 for h in sure)
+        ratios = [math.log(h.size_ratio) for h in sure]
+        drift = sum(ratios) / count
+        spread = sum((r - drift) ** 2 for r in ratios) + PRIOR_LINKS * self.size_spread**2
+        return Spread(
+            residual_mm=math.sqrt((PRIOR_LINKS * self.residual_mm**2 + squares) / count),
+            size_spread=math.sqrt(spread / count),
+            size_drift=drift,
+        )
+
+
 def hypotheses(
-    earlier: Sequence[Spot], later: Sequence[Spot], options: "MatchOptions", residual_mm: float
+    earlier: Sequence[Spot], later: Sequence[Spot], options: "MatchOptions", spread: Spread
 ) -> tuple[Hypothesis, ...]:
     """Return everything that may have happened, in a fixed order.
 
     Args:
         earlier: Known lesions, as they were last seen.
         later: Lesions of the later visit.
-        options: Frequencies and spreads.
-        residual_mm: Standard deviation of places per axis after this alignment [mm].
+        options: Frequencies and the gate.
+        spread: How far places and sizes differ.
     """
-    model = _Model(earlier, later, options, residual_mm)
+    model = _Model(earlier, later, options, spread)
     return tuple(model.all())
 
 
@@ -83,10 +114,10 @@ class _Model:
         earlier: Sequence[Spot],
         later: Sequence[Spot],
         options: "MatchOptions",
-        residual_mm: float,
+        spread: Spread,
     ) -> None:
         self.earlier, self.later = earlier, later
-        self.options, self.residual_mm = options, residual_mm
+        self.options, self.spread = options, spread
         before = np.array([s.place_mm for s in earlier]).reshape(-1, 3)
         after = np.array([s.place_mm for s in later]).reshape(-1, 3)
         self.apart_mm = np.linalg.norm(before[:, None] - after[None], axis=-1)
@@ -115,8 +146,8 @@ class _Model:
                 )
 
     def _stays(self) -> float:
-        changed = self.options.split_probability + self.options.merge_probability
-        return -math.log((1 - self.options.gone_probability) * max(1 - changed, 0.01))
+        options = self.options
+        return -math.log((1 - options.gone_probability) * (1 - options.split_probability))
 
     def _appears(self, lesion: Spot) -> float:
         density = self.options.new_lesions / (1000.0 * self.options.body_volume_ml)
@@ -171,7 +202,7 @@ class _Model:
         seen = [self.later[j] for j in after]
         distance_mm = float(np.linalg.norm(_centre(known) - _centre(seen)))
         size_mm = max(s.size_mm for s in known)
-        variance = self.residual_mm**2 + (self.options.residual_share * size_mm) ** 2
+        variance = self.spread.residual_mm**2 + (self.options.residual_share * size_mm) ** 2
         variance += max(s.variance_mm2 for s in known)
         if len(known) == len(seen) == 1:
             ratio = max(seen[0].size_mm, 0.1) / max(size_mm, 0.1)
@@ -181,7 +212,7 @@ class _Model:
         other = self.options.other_kind_probability
         cost += -math.log(1 - other if same_kind else other)
         cost += _normal_3d(distance_mm, math.sqrt(variance))
-        cost += _normal(math.log(ratio), self.options.size_spread)
+        cost += _normal(math.log(ratio) - self.spread.size_drift, self.spread.size_spread)
         return Hypothesis(before, after, cost, distance_mm, ratio)
 
 

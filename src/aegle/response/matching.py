@@ -22,12 +22,14 @@ from aegle.domain.registration import Registration, Verdict
 from aegle.domain.text import Text
 from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.options import option
-from aegle.response.answers import answered, read_answers
-from aegle.response.explanation import explain
-from aegle.response.hypotheses import hypotheses
+from aegle.response.answers import Answer, answered, read_answers
+from aegle.response.explanation import Explanation, explain
+from aegle.response.hypotheses import Hypothesis, Spot, Spread, hypotheses
 from aegle.response.targets import choose_targets, is_node, measured_mm
 from aegle.response.tracks import Node, Seen, Track, entries_of, spot_of, updated
 
+CERTAIN = 0.95
+"""Links at least so probable tell how far places and sizes differ between two visits."""
 NOT_ALIGNED = Text(
     "The alignment of this visit failed: say which earlier lesion this is, or mend the alignment."
 )
@@ -58,11 +60,11 @@ class MatchOptions:
         float, option("Probability that a lesion is gone at the next visit", gt=0, lt=1)
     ] = 0.1
     split_probability: Annotated[
-        float, option("Probability that a lesion has fallen into parts", gt=0, lt=0.5)
+        float, option("Probability that a lesion has fallen into parts", gt=0, lt=1)
     ] = 0.05
     merge_probability: Annotated[
-        float, option("Probability that two lesions that touch grow together", gt=0, lt=0.5)
-    ] = 0.2
+        float, option("Probability that two lesions that touch grow together", gt=0, lt=1)
+    ] = 0.4
     most_parts: Annotated[
         int, option("Parts that a lesion may fall into or grow from; 1 for none", ge=1, le=4)
     ] = 3
@@ -127,24 +129,55 @@ def match(
         if registration.verdict is Verdict.FAILED:
             entries.extend(_unsure(lesions, number))
             continue
-        is_doubtful = registration.verdict is Verdict.DOUBTFUL
-        residual_mm = max(options.doubtful_mm * is_doubtful, options.residual_mm)
         later = [
             spot_of(o, registration.to_fixed(np.array(o.structure.centroid_mm))) for o in lesions
         ]
         known = [node.spot for node in nodes]
-        possible = hypotheses(known, later, options, residual_mm)
-        possible = answered(possible, answers.get(number, ()), known, later)
-        seen = Seen(number, lesions, later, explain(known, later, possible), registration)
+        spread = _assumed(registration, options)
+        story = _story(known, later, answers.get(number, ()), spread, options)
+        spread = spread.learned(_certain(story))
+        story = _story(known, later, answers.get(number, ()), spread, options)
+        seen = Seen(number, lesions, later, story, registration)
         found, new = entries_of(tracks, nodes, seen, least_probability=options.least_probability)
         entries.extend(found)
-        nodes = updated(nodes, new, seen, residual_mm, least_probability=options.least_probability)
+        nodes = updated(
+            nodes, new, seen, spread.residual_mm, least_probability=options.least_probability
+        )
         tracks = [*tracks, *new]
     return Timeline(
         study_uids=tuple(v.study_uid for v in visits),
         entries=tuple(entries),
         registrations=registrations,
     )
+
+
+def _assumed(registration: Registration, options: MatchOptions) -> Spread:
+    is_doubtful = registration.verdict is Verdict.DOUBTFUL
+    residual_mm = (
+        max(options.residual_mm, options.doubtful_mm) if is_doubtful else options.residual_mm
+    )
+    return Spread(residual_mm=residual_mm, size_spread=options.size_spread)
+
+
+def _story(
+    known: Sequence[Spot],
+    later: Sequence[Spot],
+    answers: Sequence[Answer],
+    spread: Spread,
+    options: MatchOptions,
+) -> tuple[Explanation, ...]:
+    possible = hypotheses(known, later, options, spread)
+    return explain(known, later, answered(possible, answers, known, later))
+
+
+def _certain(story: Sequence[Explanation]) -> list[Hypothesis]:
+    """Return the lesions that went on as one, beyond doubt."""
+    return [
+        told.hypothesis
+        for told in story
+        if len(told.hypothesis.earlier) == len(told.hypothesis.later) == 1
+        and told.probability >= CERTAIN
+    ]
 
 
 def tracked(findings: tuple[Findings, ...], timeline: Timeline) -> tuple[Findings, ...]:
