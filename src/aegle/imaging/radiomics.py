@@ -24,6 +24,9 @@ from aegle.imaging.radiomics_texture import texture
 from aegle.imaging.uptake_volume import peaks
 from aegle.options import option
 
+LEAST_VOXELS = 4
+"""A body in space has at least four corners."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RadiomicsOptions:
@@ -39,8 +42,15 @@ class RadiomicsOptions:
     bins: Annotated[int, option("Number of bins", ge=2, le=1024)] = 32
     lowest: Annotated[
         float | None,
-        option("Value at which the first bin begins; the lowest of the lesion if not given"),
+        option("Values below are left out, and the first bin begins here; if given"),
     ] = None
+    highest: Annotated[
+        float | None, option("Values above are left out of all but the shape; if given")
+    ] = None
+    volume_histogram_step: Annotated[
+        float,
+        option("Step of the intensity-volume histogram with bins of a width, image unit", gt=0),
+    ] = 1.0
 
 
 def radiomics(
@@ -62,30 +72,38 @@ def radiomics(
 
     Raises:
         GeometryError: Image and structure lie on different grids.
-        InputError: The structure holds fewer than four voxels, or values that are no numbers.
+        InputError: Fewer than four voxels are in range, or values are no numbers.
     """
     if not structure.grid.is_same_as(image.grid):
         raise GeometryError(
             f"'{structure.name}' and the image lie on different grids; resample the mask first."
         )
     inside = structure.box
-    if np.count_nonzero(inside) < 4:
-        raise InputError(f"'{structure.name}' holds fewer than 4 voxels: too few for features.")
     values = image.values[structure.window].astype(np.float64)
     if not np.isfinite(values[inside]).all():
         raise InputError(f"The image holds values in '{structure.name}' that are no numbers.")
+    low = -np.inf if options.lowest is None else options.lowest
+    high = np.inf if options.highest is None else options.highest
+    valued = inside & (values >= low) & (values <= high)
+    if np.count_nonzero(valued) < LEAST_VOXELS:
+        raise InputError(
+            f"'{structure.name}' holds fewer than {LEAST_VOXELS} voxels with values in range: too "
+            "few for features."
+        )
     spacing_mm = image.grid.spacing_mm
-    levels = grey_levels(values, inside, options)
-    local, global_ = peaks(image.values, structure.mask, spacing_mm)
+    levels = grey_levels(values, valued, options)
+    where = np.zeros(image.grid.shape, dtype=np.bool_)
+    where[structure.window] = valued
+    local, highest = peaks(image.values, where, spacing_mm)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
-            **shape(values, inside, spacing_mm),
+            **shape(values, inside, valued, spacing_mm),
             "loc_peak_loc": local,
-            "loc_peak_glob": global_,
-            **intensity(values[inside]),
-            **histogram(levels[inside]),
-            **_volume_histogram(values[inside], levels[inside], options),
-            **texture(levels),
+            "loc_peak_glob": highest,
+            **intensity(values[valued]),
+            **histogram(levels[valued]),
+            **_volume_histogram(values[valued], levels[valued], options),
+            **texture(levels, inside),
         }
 
 
@@ -120,10 +138,9 @@ def _volume_histogram(
 ) -> dict[str, float]:
     """Return features of the intensity-volume histogram, in the manner IBSI has for each kind.
 
-    Bins of a width keep their unit: each stands for its centre.
+    With bins of a width the unit of the image means something, so its own steps are kept.
     """
     if options.discretisation == "bin width":
-        lowest = values.min() if options.lowest is None else options.lowest
-        centres = np.asarray(lowest + (levels - 0.5) * options.bin_width, dtype=np.float64)
-        return intensity_volume(centres, options.bin_width)
+        step = options.volume_histogram_step
+        return intensity_volume(np.asarray(np.floor(values / step) * step), step)
     return intensity_volume(levels.astype(np.float64), 1.0)

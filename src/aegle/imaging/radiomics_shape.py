@@ -16,27 +16,30 @@ MOST_PAIRED = 4000
 """Voxels up to which Moran's I and Geary's C are calculated; both compare all pairs."""
 
 
-def shape(values: Array, inside: NDArray[np.bool_], spacing_mm: Spacing) -> dict[str, float]:
+def shape(
+    values: Array, inside: NDArray[np.bool_], valued: NDArray[np.bool_], spacing_mm: Spacing
+) -> dict[str, float]:
     """Return features of shape, and of how values spread over it.
 
     Args:
         values: The image in a box around the delineation.
         inside: The delineation, same shape.
+        valued: The part of it whose values count.
         spacing_mm: Of the voxels.
     """
-    indices = np.argwhere(inside)
-    points_mm = indices * np.asarray(spacing_mm)
-    found = values[inside]
+    points_mm = np.argwhere(inside) * np.asarray(spacing_mm)
+    valued_mm = np.argwhere(valued) * np.asarray(spacing_mm)
+    found = values[valued]
     triangles_mm = surface_mesh(inside, spacing_mm)
     volume, area = volume_and_area(triangles_mm)
     corners = np.unique(triangles_mm.reshape(-1, 3), axis=0)
     return {
         **_compactness(volume, area),
-        "morph_vol_approx": float(len(indices) * np.prod(spacing_mm)),
-        "morph_com": _shift(points_mm, found),
+        "morph_vol_approx": float(len(points_mm) * np.prod(spacing_mm)),
+        "morph_com": _shift(points_mm.mean(axis=0), valued_mm, found),
         **_densities(corners, points_mm, volume, area),
         "morph_integ_int": float(volume * found.mean()),
-        **_autocorrelation(points_mm, found),
+        **_autocorrelation(valued_mm, found),
     }
 
 
@@ -54,12 +57,12 @@ def _compactness(volume: float, area: float) -> dict[str, float]:
     }
 
 
-def _shift(points_mm: Array, found: Array) -> float:
+def _shift(centre_mm: Array, points_mm: Array, found: Array) -> float:
     """Return how far the centre of values lies from that of voxels [mm]."""
     if found.sum() == 0:
         return float("nan")
     weighted = np.average(points_mm, axis=0, weights=found)
-    return float(np.linalg.norm(points_mm.mean(axis=0) - weighted))
+    return float(np.linalg.norm(centre_mm - weighted))
 
 
 def _densities(corners: Array, points_mm: Array, volume: float, area: float) -> dict[str, float]:

@@ -28,8 +28,13 @@ from aegle.imaging.radiomics_matrices import (
 Features = dict[str, float]
 
 
-def texture(levels: Levels) -> Features:
-    """Return all texture features of grey levels, 0 outside."""
+def texture(levels: Levels, inside: NDArray[np.bool_]) -> Features:
+    """Return all texture features.
+
+    Args:
+        levels: Grey levels from 1 on, 0 where there is none.
+        inside: The delineation to whose border distances count; may hold voxels without level.
+    """
     most = int(levels.max())
     slices = slices_of(levels)
     return {
@@ -37,7 +42,7 @@ def texture(levels: Levels) -> Features:
             "cm", levels, slices, lambda part, step: co_occurrence(part, step, most), _glcm
         ),
         **_directed_runs(levels, slices, most),
-        **_zones(levels, slices, most),
+        **_zones(levels, inside, most),
         **_neighbourhoods(levels, slices, most),
     }
 
@@ -198,13 +203,15 @@ def _emphases(names: tuple[str, ...], matrix: Matrix, voxels: float) -> Features
     }
 
 
-def _zones(levels: Levels, slices: Sequence[Levels], most: int) -> Features:
+def _zones(levels: Levels, inside: NDArray[np.bool_], most: int) -> Features:
     """Return features of zones by size, and by distance to the border."""
+    slices = slices_of(levels)
+    used = np.flatnonzero((levels > 0).any(axis=(1, 2)))
     flat = [
-        zones(part, border_distances(part > 0, per_slice=True), most, per_slice=True)
-        for part in slices
+        zones(part, border_distances(inside[k : k + 1], per_slice=True), most, per_slice=True)
+        for part, k in zip(slices, used, strict=True)
     ]
-    space = zones(levels, border_distances(levels > 0, per_slice=False), most, per_slice=False)
+    space = zones(levels, border_distances(inside, per_slice=False), most, per_slice=False)
     voxels = [float(np.count_nonzero(part)) for part in slices]
     result = {}
     for which, prefix, names in ((0, "szm", _SIZES), (1, "dzm", _DEEP)):
