@@ -145,6 +145,7 @@ def tissue_change(
         _smoothed(values, inside, options.smoothing_mm, grid)
         for values in (earlier.values.astype(np.float64), moved)
     )
+    unlike = _unlike(first[inside], second[inside])
     second = _alike(first, second, inside, options.field_mm, grid)
     scores = _scores(first, second, inside, options, grid)
     depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=grid.spacing_mm)
@@ -159,7 +160,7 @@ def tissue_change(
         compared=Structure.of("compared", inside, grid),
         grown=grown,
         shrunk=shrunk,
-        notices=((CAUTION,) if is_doubtful else ()) + _unlike(first[inside], second[inside]),
+        notices=((CAUTION,) if is_doubtful else ()) + unlike,
     )
 
 
