@@ -230,8 +230,10 @@ class _Writer:
             visit=self.seen.visit,
             status=status,
             lesion_id=lesions[0].id if lesions else None,
-            diameter_mm=round(sum(measured_mm(o, as_node=track.is_lymph_node) for o in lesions), 1),
-            volume_ml=sum(o.volume_ml for o in lesions),
+            diameter_mm=round(
+                sum((measured_mm(o, as_node=track.is_lymph_node) for o in lesions), 0.0), 1
+            ),
+            volume_ml=sum((o.volume_ml for o in lesions), 0.0),
             is_target=track.is_target,
             is_lymph_node=track.is_lymph_node,
             parts=tuple(o.id for o in lesions),
