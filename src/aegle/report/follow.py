@@ -70,6 +70,7 @@ def _follow_up(
         *(_response_card(results, response, words) for response in follow_up.responses),
         _trend(results, follow_up, words),
         _lesion_table(results, follow_up, words),
+        *_questions(results, follow_up, words),
         *_track_pictures(results, follow_up, words, palette),
         *_alignments(results, follow_up, words),
     ]
@@ -169,12 +170,26 @@ def _track_row(follow_up: FollowUp, track: str, visits: int, words: Words) -> tu
     return (Cell(text=clean(track)), Cell(text=role), *cells)
 
 
+def _questions(results: CaseResults, follow_up: FollowUp, words: Words) -> list[Block]:
+    """Ask what the matching did not decide."""
+    asked = dict.fromkeys(
+        f"{visit_label(results, e.visit, words)}: {words.text(e.question)}"
+        for e in follow_up.timeline.entries
+        if e.question is not None
+    )
+    return [Paragraph(question, Tone.WARN) for question in asked]
+
+
 def _entry_cell(entry: TimelineEntry | None, words: Words) -> Cell:
     if entry is None:
         return Cell(text="–")
     parts = [words.name(entry.status), f"{entry.diameter_mm:.1f} mm", f"{entry.volume_ml:.2f} mL"]
     if entry.lesion_id:
-        parts.insert(0, clean(entry.lesion_id))
+        parts.insert(0, clean(" + ".join(entry.parts) or entry.lesion_id))
+    if entry.merged_into:
+        parts.append(clean(entry.merged_into))
+    if entry.probability is not None:
+        parts.append(f"p {entry.probability:.2f}")
     if entry.match_distance_mm is not None:
         distance = f"{entry.match_distance_mm:.1f}"
         parts.append(words("{distance} mm from expected place", distance=distance))

@@ -12,7 +12,7 @@ says in words what they found. Non-target lesions are judged as present or gone;
 progression is for a reader to state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import replace
 from decimal import Decimal
@@ -233,15 +233,24 @@ def _as_written(timeline: Timeline, number: int, options: Recist11Options) -> Vi
     others = visit.others if visit.had_disease else ()
     return Visit(
         day=number,
-        targets=tuple(
-            Target(lesion=e.track, parts=(_mm(e),), is_node=e.is_lymph_node) for e in visit.targets
-        ),
+        targets=tuple(_target(e, {one.track for one in visit.targets}) for e in visit.targets),
         non_targets=tuple(
             OtherLesion(lesion=e.track, seen=Seen.ABSENT if _is_normal(e) else Seen.PRESENT)
             for e in others
         ),
         new=tuple(NewLesion(lesion=e.track, size=_mm(e)) for e in visit.new if number),
         is_comparable=visit.is_aligned,
+    )
+
+
+def _target(entry: TimelineEntry, targets: Set[str]) -> Target:
+    """Return a target; what grew together with a lesion that is none cannot be measured."""
+    whole = entry.merged_into or ""
+    return Target(
+        lesion=entry.track,
+        parts=(_mm(entry),) if not whole or whole in targets else None,
+        is_node=entry.is_lymph_node,
+        merged_into=whole if whole in targets else "",
     )
 
 
@@ -294,6 +303,8 @@ def _is_unequivocal(entry: TimelineEntry, options: Recist11Options) -> bool:
 
 
 def _is_normal(entry: TimelineEntry) -> bool:
+    if entry.merged_into is not None:
+        return False
     return _mm(entry) < NORMAL_NODE_MM if entry.is_lymph_node else _mm(entry) == 0
 
 
