@@ -11,7 +11,7 @@ from aegle.domain.errors import QuantityError
 from aegle.domain.grid import Grid
 from aegle.domain.registration import Verdict
 from aegle.domain.volume import Quantity, Volume
-from aegle.imaging.registration import RigidOptions, register_rigid
+from aegle.imaging.rigid_ct import RigidOptions, register_rigid
 from aegle.phantoms.thorax import ThoraxOptions, make_visit
 
 GRID = Grid(shape=(52, 64, 76), spacing_mm=(5.0, 4.6, 4.6), origin_mm=(-172.0, -145.0, -128.0))

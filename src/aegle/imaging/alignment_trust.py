@@ -1,0 +1,97 @@
+"""Whether an alignment can be relied on.
+
+Judged by how alike self-similarity is where both images show the patient (concordance), by how
+much of the patient both show, by the turn, and for a deformation by how far the coarse answers
+of both directions were apart: two patients can be bent into each other, but not the same way
+from both sides.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from aegle.domain.grid import Points
+from aegle.domain.registration import RegistrationQuality, Verdict
+from aegle.domain.text import Text
+from aegle.imaging.motion_search import Likeness
+
+FAILED = Verdict.FAILED
+LEAST_AGREEMENT = 0.25
+GOOD_AGREEMENT = 0.4
+"""At 4 mm, after a motion. Limits were set on made patients; see docs/explanation/registration.md."""
+LEAST_OVERLAP = 0.2
+GOOD_OVERLAP = 0.5
+MOST_DISAGREEMENT_MM = 8.0
+GOOD_DISAGREEMENT_MM = 4.0
+
+
+class Limits(Protocol):
+    """The option that a judgement needs."""
+
+    largest_turn_degree: float
+
+
+def has_failed(verdict: Verdict) -> bool:
+    """Return whether nothing may be carried through the alignment."""
+    return verdict is Verdict.FAILED
+
+
+def of_motion(
+    before: Likeness, after: Likeness, matrix: Points, limits: Limits
+) -> tuple[Verdict, Text]:
+    """Judge a rigid or affine motion."""
+    turn = float(np.degrees(np.arccos(np.clip((np.trace(matrix[:3, :3]) - 1) / 2, -1, 1))))
+    facts = {
+        "before": before.agreement,
+        "after": after.agreement,
+        "overlap_percent": 100 * after.overlap,
+        "rotation_degree": turn,
+    }
+    if after.overlap < LEAST_OVERLAP:
+        return Verdict.FAILED, Text(
+            "The images share only {overlap_percent:.0f} % of the body.", facts
+        )
+    if after.agreement < LEAST_AGREEMENT:
+        return Verdict.FAILED, Text("The images stay unlike: agreement {after:.2f}.", facts)
+    if after.agreement < GOOD_AGREEMENT:
+        return Verdict.DOUBTFUL, Text(
+            "Agreement {after:.2f} (was {before:.2f}) leaves doubt.", facts
+        )
+    if after.overlap < GOOD_OVERLAP:
+        return Verdict.DOUBTFUL, Text(
+            "Agreement {after:.2f}, but only {overlap_percent:.0f} % of the body is shared.", facts
+        )
+    if turn > 2 * limits.largest_turn_degree:
+        return Verdict.DOUBTFUL, Text(
+            "Agreement {after:.2f}, but turned by {rotation_degree:.0f}°.", facts
+        )
+    return Verdict.GOOD, Text("Agreement {after:.2f} (was {before:.2f}).", facts)
+
+
+def of_deformation(
+    before: Likeness, quality: RegistrationQuality, limits: Limits
+) -> tuple[Verdict, Text]:
+    """Judge a deformation by its quality; its motion has been judged."""
+    after = Likeness(agreement=quality.agreement, overlap=quality.overlap)
+    verdict, reason = of_motion(before, after, np.eye(4), limits)
+    if verdict is Verdict.FAILED:
+        return verdict, reason
+    facts = {
+        "after": after.agreement,
+        "apart_mm": quality.disagreement_mm,
+        "folded_percent": quality.folded_percent,
+    }
+    if quality.disagreement_mm > MOST_DISAGREEMENT_MM:
+        return Verdict.FAILED, Text(
+            "Forward and backward answers lie {apart_mm:.1f} mm apart.", facts
+        )
+    if quality.disagreement_mm > GOOD_DISAGREEMENT_MM:
+        return Verdict.DOUBTFUL, Text(
+            "Agreement {after:.2f}, but forward and backward answers lie {apart_mm:.1f} mm apart.",
+            facts,
+        )
+    if quality.folded_percent > 0:
+        return Verdict.DOUBTFUL, Text(
+            "Agreement {after:.2f}, but {folded_percent:.3f} % of the field folds.", facts
+        )
+    return verdict, reason
