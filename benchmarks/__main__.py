@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 
-from benchmarks import gamma, journey, planning, reading, segmentation, training
+from benchmarks import follow_up, gamma, journey, planning, reading, segmentation, training
 from benchmarks.line import Line
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -32,6 +32,7 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     segmentation.many_classes,
     gamma.gamma,
     planning.planning,
+    follow_up.registration,
     journey.demo,
 )
 

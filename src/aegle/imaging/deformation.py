@@ -18,6 +18,8 @@ from aegle.imaging.working_image import WorkingImage, moved, shrunk
 
 BLOCK = 4
 """Voxels of the coarse search's blocks."""
+CONTRAST_WEIGHT = 0.1
+"""Of local contrast beside self-similarity, for images of one kind."""
 NOISE = 0.03
 """Deviation below which local contrast counts as noise, of the range [0, 1]."""
 
@@ -31,16 +33,29 @@ class Deformation:
     quality: RegistrationQuality
 
 
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a deformation is searched."""
+
+    reach_mm: float
+    """Largest displacement of the coarse search [mm]."""
+    stiffness: float
+    """Weight of smoothness over that of the images."""
+    is_one_kind: bool
+    """Whether values of both images mean the same."""
+    is_masked: bool = False
+    """Whether only what the fixed image's mask shows counts."""
+    allow_folds: bool = False
+    """Whether folds are left as they are."""
+
+
 def deformed(
     fixed: WorkingImage,
     moving: WorkingImage,
     matrix: Points,
     *,
-    reach_mm: float,
-    stiffness: float,
-    is_one_kind: bool,
-    allow_folds: bool,
-    sliding: Structure | None,
+    course: Course,
+    sliding: Structure | None = None,
 ) -> Deformation:
     """Return the deformation after a motion.
 
@@ -48,40 +63,29 @@ def deformed(
         fixed: The fixed image.
         moving: The moving image, at a like spacing.
         matrix: The motion, 4×4, LPS of fixed to LPS of moving [mm].
-        reach_mm: Largest displacement of the coarse search [mm].
-        stiffness: Weight of smoothness.
-        is_one_kind: Whether values of both images mean the same.
-        allow_folds: Whether folds are left as they are.
+        course: How it is searched.
         sliding: A part that slides along the rest.
     """
-    brought, seen = moved(moving, fixed.grid, matrix)
+    brought, _ = moved(moving, fixed.grid, matrix)
     here, there = mind_ssc(fixed.values), mind_ssc(brought)
-    spacing_mm = min(fixed.grid.spacing_mm[1:])
-    guess = discrete_search(
-        here, there, block=BLOCK, reach=max(1, round(reach_mm / (BLOCK * spacing_mm)))
+    block_mm = BLOCK * min(fixed.grid.spacing_mm[1:])
+    reach = max(1, round(course.reach_mm / block_mm))
+    guess = discrete_search(here, there, block=BLOCK, reach=reach)
+    further = {
+        "weight": fixed.seen if course.is_masked else None,
+        "inside": None if sliding is None else _part(sliding, fixed),
+    }
+    coarse = (
+        Level(shrink=4, stiffness=course.stiffness, steps=5, sweeps=30),
+        Level(shrink=2, stiffness=course.stiffness, steps=5, sweeps=30),
     )
-    inside = None if sliding is None else _part(sliding, fixed)
-    found = refined(
-        here,
-        there,
-        guess.displacement,
-        levels=(
-            Level(shrink=4, stiffness=stiffness, steps=5, sweeps=30),
-            Level(shrink=2, stiffness=stiffness, steps=6, sweeps=40),
-            Level(shrink=1, stiffness=stiffness, steps=3, sweeps=20),
-        ),
-        inside=inside,
-        allow_folds=allow_folds,
-    )
-    if is_one_kind:
-        found = refined(
-            local_contrast(fixed.values),
-            local_contrast(brought),
-            found,
-            levels=(Level(shrink=1, stiffness=stiffness, steps=4, sweeps=20),),
-            inside=inside,
-            allow_folds=allow_folds,
-        )
+    fine = (Level(shrink=1, stiffness=course.stiffness, steps=3, sweeps=15),)
+    folds = course.allow_folds
+    found = refined((here, there), guess.displacement, levels=coarse, allow_folds=folds, **further)
+    if course.is_one_kind:
+        here = torch.cat([here, CONTRAST_WEIGHT * local_contrast(fixed.values)])
+        there = torch.cat([there, CONTRAST_WEIGHT * local_contrast(brought)])
+    found = refined((here, there), found, levels=fine, allow_folds=folds, **further)
     voxel_mm = float(np.mean(fixed.grid.spacing_mm))
     return finished(
         fixed, moving, matrix, found, disagreement_mm=float(guess.disagreement.median()) * voxel_mm

@@ -73,13 +73,15 @@ def _costs(still: Tensor, moved: Tensor, shifts: Tensor, reach: int) -> Tensor:
         moved[None], [r for r in reversed(rim) for _ in range(2)], mode="replicate"
     )[0]
     costs = still.new_empty((len(shifts), *shape))
+    difference = torch.empty_like(still)
     for cost, shift in zip(costs, shifts.int().tolist(), strict=True):
         part = padded
         for axis in range(3):
             part = part.narrow(axis + 1, rim[axis] + shift[axis], shape[axis])
-        torch.sum((still - part).square_(), 0, out=cost)
+        torch.sub(still, part, out=difference)
+        torch.sum(difference.square_(), 0, out=cost)
     box = Box(costs)
-    return box(box(costs))
+    return box.borrowed(costs.copy_(box.borrowed(costs)))
 
 
 def _chosen(costs: Tensor, shifts: Tensor) -> Tensor:

@@ -75,29 +75,42 @@ class Box:
 
     def __init__(self, like: Tensor, *, inside: Tensor | None = None) -> None:
         self._parts: list[tuple[Tensor, Tensor]] = []
+        self._room: tuple[Tensor, Tensor] | None = None
         ones = torch.ones_like(like[:1])
         masks = [ones] if inside is None else [inside[None].to(like), 1 - inside[None].to(like)]
         for mask in masks:
-            self._parts.append((mask, self._sum(mask).clamp_(min=1).reciprocal_()))
+            counts = _sums(mask, (torch.empty_like(mask), torch.empty_like(mask)))
+            self._parts.append((mask, counts.clamp(min=1).reciprocal_()))
         self._whole = inside is None
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return the means of values of shape (channel, slice, row, column)."""
-        if self._whole:
-            return self._sum(values).mul_(self._parts[0][1])
-        means = [self._sum(values * mask).mul_(share) * mask for mask, share in self._parts]
-        return means[0] + means[1]
+        return self.borrowed(values).clone()
 
-    @staticmethod
-    def _sum(values: Tensor) -> Tensor:
-        for axis in AXES:
-            count = values.shape[axis]
-            if count > 1:
-                total = values.clone()
-                total.narrow(axis, 0, count - 1).add_(values.narrow(axis, 1, count - 1))
-                total.narrow(axis, 1, count - 1).add_(values.narrow(axis, 0, count - 1))
-                values = total
-        return values.clone() if values.shape[1:] == (1, 1, 1) else values
+    def borrowed(self, values: Tensor) -> Tensor:
+        """Return the means in memory that the next call uses again; fresh memory costs most."""
+        if self._room is None or self._room[0].shape != values.shape:
+            self._room = (torch.empty_like(values), torch.empty_like(values))
+        if self._whole:
+            return _sums(values, self._room).mul_(self._parts[0][1])
+        means = [_sums(values * m, self._room).mul_(share).mul(m) for m, share in self._parts]
+        return means[0].add_(means[1])
+
+
+def _sums(values: Tensor, room: tuple[Tensor, Tensor]) -> Tensor:
+    """Return sums over 3×3×3 voxels, in one of two tensors that are overwritten."""
+    free, other = room
+    for axis in AXES:
+        count = values.shape[axis]
+        if count == 1:
+            continue
+        shorter = (axis, 0, count - 1)
+        ahead = values.narrow(axis, 1, count - 1)
+        torch.add(values.narrow(*shorter), ahead, out=free.narrow(*shorter))
+        free.narrow(axis, count - 1, 1).copy_(values.narrow(axis, count - 1, 1))
+        free.narrow(axis, 1, count - 1).add_(values.narrow(*shorter))
+        values, free, other = free, other, free
+    return values if values is room[0] or values is room[1] else free.copy_(values)
 
 
 def box_mean(values: Tensor) -> Tensor:

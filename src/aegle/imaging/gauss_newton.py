@@ -90,8 +90,7 @@ def _slabs(features: Tensor) -> Iterator[tuple[slice, slice, slice]]:
 
 
 def refined(
-    fixed: Tensor,
-    moving: Tensor,
+    features: tuple[Tensor, Tensor],
     displacement: Tensor,
     *,
     levels: tuple[Level, ...],
@@ -102,17 +101,16 @@ def refined(
     """Return a displacement that fits features better, coarse to fine.
 
     Args:
-        fixed: Features, shape (channel, slice, row, column).
-        moving: Likewise, same shape.
+        features: Of the fixed and of the moving image, shape (channel, slice, row, column).
         displacement: Where to start, same voxels.
         levels: Resolutions in order.
         weight: How much each voxel counts, shape (slice, row, column).
         inside: A part that slides along the rest, shape (slice, row, column), 0 to 1.
         allow_folds: Whether folds are left as they are.
     """
-    shape = tuple(fixed.shape[1:])
+    shape = tuple(features[0].shape[1:])
     for level in levels:
-        still, moved = (_shrunk(f, level.shrink) for f in (fixed, moving))
+        still, moved = (_shrunk(f, level.shrink) for f in features)
         size = tuple(still.shape[1:])
         counts, parts = (
             None if mask is None else _shrunk(mask[None], level.shrink)[0]
@@ -146,9 +144,9 @@ def _level(
         stiffness = level.stiffness * float(matrix[0].mean() + matrix[3].mean() + matrix[5].mean())
         drawn = _inverse(matrix, stiffness / 3 + 1e-12).mul_(stiffness / 3 + 1e-12)
         own = times(drawn, around(displacement) - displacement - side / (stiffness / 3 + 1e-12))
-        step = own
+        step = own.clone()
         for _ in range(level.sweeps):
-            step = times(drawn, around(step)).add_(own)
+            times(drawn, around.borrowed(step), out=step).add_(own)
         displacement = displacement + step.clamp_(-LARGEST_STEP, LARGEST_STEP)
     return displacement
 
@@ -163,11 +161,11 @@ def _inverse(matrix: Tensor, ridge: float) -> Tensor:
     return torch.stack(entries).div_(whole)
 
 
-def times(matrix: Tensor, vector: Tensor) -> Tensor:
+def times(matrix: Tensor, vector: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return the product of symmetric matrices and vectors at each voxel."""
     a, b, c, d, e, f = matrix
     x, y, z = vector
-    product = torch.empty_like(vector)
+    product = torch.empty_like(vector) if out is None else out
     torch.mul(a, x, out=product[0]).addcmul_(b, y).addcmul_(c, z)
     torch.mul(b, x, out=product[1]).addcmul_(d, y).addcmul_(e, z)
     torch.mul(c, x, out=product[2]).addcmul_(e, y).addcmul_(f, z)

@@ -36,8 +36,7 @@ def deformed(
         spacing_mm: Voxel size at which images are compared [mm].
     """
     still, other = (
-        working_image(v, spacing_mm, device=torch.device("cpu"), mask=None)
-        for v in (fixed, moving)
+        working_image(v, spacing_mm, device=torch.device("cpu"), mask=None) for v in (fixed, moving)
     )
     brought, _ = moved(other, still.grid, matrix)
     images = _image(still.values, still), _image(brought, still)

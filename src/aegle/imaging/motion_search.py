@@ -26,12 +26,12 @@ COARSE_MM = 10.0
 FINER_MM = (6.0, 4.0, 3.0)
 AFFINE_FROM_MM = 4.0
 STEPS = 20
-REFINED = 4
+REFINED = 3
 """Starts that are refined before the best is chosen."""
 CONVINCING = 0.75
 """Merit from which no turned starts are tried."""
-SETTLED_MM = 0.005
-"""A step smaller than this at the rim of the image ends a level."""
+SETTLED = 0.003
+"""A step smaller than this share of a voxel at the rim of the image ends a level."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +104,13 @@ def motion_between(
     return best
 
 
-def _best_of(images: tuple[WorkingImage, WorkingImage], motions: list[Points]) -> tuple[Points, float]:
+def _best_of(
+    images: tuple[WorkingImage, WorkingImage], motions: list[Points]
+) -> tuple[Points, float]:
     """Return the most alike of some motions after refining the most promising, and its merit."""
     merits = [likeness(*images, motion).merit for motion in motions]
     promising = np.argsort(merits, kind="stable")[::-1][:REFINED]
-    refined = [
-        refined_motion(*images, motions[i], is_affine=False, steps=STEPS) for i in promising
-    ]
+    refined = [refined_motion(*images, motions[i], is_affine=False, steps=STEPS) for i in promising]
     after = [likeness(*images, motion).merit for motion in refined]
     best = int(np.argmax(after))
     return refined[best], after[best]
@@ -189,6 +189,7 @@ def refined_motion(
     fields = _moves(place, is_affine=is_affine, is_flat=fixed.is_flat)
     spacing = torch.tensor(fixed.grid.spacing_mm).to(features)[:, None, None, None]
     reach_mm = float(place.square().sum(0).max().sqrt())
+    settled_mm = SETTLED * min(fixed.grid.spacing_mm[1:])
     for _ in range(steps):
         values, seen = moved(moving, fixed.grid, matrix)
         there = mind_ssc(values)
@@ -207,7 +208,7 @@ def refined_motion(
         axes[:3, 3] = fixed.grid.centre_mm
         matrix = matrix @ axes @ change @ np.linalg.inv(axes)
         moved_mm = np.abs(change - np.eye(4))
-        if float(moved_mm[:3, 3].max() + reach_mm * moved_mm[:3, :3].max()) < SETTLED_MM:
+        if float(moved_mm[:3, 3].max() + reach_mm * moved_mm[:3, :3].max()) < settled_mm:
             break
     return matrix
 

@@ -22,7 +22,7 @@ from aegle.domain.structure import Structure
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
 from aegle.imaging import alignment_trust, itk_engines
-from aegle.imaging.deformation import Deformation, deformed
+from aegle.imaging.deformation import Course, Deformation, deformed
 from aegle.imaging.motion_search import Likeness, likeness, motion_between
 from aegle.imaging.working_image import WorkingImage, working_image
 from aegle.options import option
@@ -33,7 +33,10 @@ ANATOMICAL = (Quantity.RADIODENSITY, Quantity.SIGNAL)
 KEPT = 0.8
 """Scanner coordinates stand as the start of a deformation if they fit this share as well as the
 best motion: a motion follows the largest organ and takes others along."""
-TRUST_SPACING_MM = 4.0
+MOTION_SPACING_MM = 4.0
+"""Finest comparison of a motion that a deformation follows."""
+TRUST_SPACING_MM = 8.0
+"""Noise averages out at this scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,38 +118,25 @@ def register(
     if still.is_empty or moved.is_empty:
         return _failed(nothing, nothing, Text("One of the images shows no patient."))
     before = likeness(still, moved, np.eye(4))
-    if options.start == "coordinates":
-        if before.overlap <= 0:
-            raise GeometryError(
-                "The images do not overlap at their own coordinates; let a motion be searched "
-                "(start = 'search')."
-            )
-        matrix = np.eye(4)
-    else:
-        matrix = motion_between(
-            pair.at,
-            is_affine=options.motion == "affine",
-            finest_mm=TRUST_SPACING_MM if options.motion == "deformable" else options.spacing_mm,
-            largest_turn_degree=options.largest_turn_degree,
-        )
+    matrix = _motion(pair, before, options)
     after = likeness(still, moved, matrix)
     verdict, reason = alignment_trust.of_motion(before, after, matrix, options)
-    if alignment_trust.has_failed(verdict):
+    is_start = options.motion == "deformable" and alignment_trust.is_start(after)
+    if alignment_trust.has_failed(verdict) and not is_start:
         return _failed(before, after, reason)
-    if options.motion != "deformable":
-        return Registration(
-            matrix=_rows(matrix),
-            correlation_before=before.agreement,
-            correlation_after=after.agreement,
-            verdict=verdict,
-            reason=reason,
-            motion=Motion(options.motion),
-            quality=RegistrationQuality(agreement=after.agreement, overlap=after.overlap),
-        )
-    if before.merit >= KEPT * after.merit:
-        matrix = np.eye(4)
-    deformation = _deform(pair, matrix, sliding, options)
-    return _deformable(before, matrix, deformation, options)
+    if is_start:
+        if before.merit >= KEPT * after.merit:
+            matrix = np.eye(4)
+        return _deformable(before, matrix, _deform(pair, matrix, sliding, options), options)
+    return Registration(
+        matrix=_rows(matrix),
+        correlation_before=before.agreement,
+        correlation_after=after.agreement,
+        verdict=verdict,
+        reason=reason,
+        motion=Motion(options.motion),
+        quality=RegistrationQuality(agreement=after.agreement, overlap=after.overlap),
+    )
 
 
 class _Pair:
@@ -162,6 +152,7 @@ class _Pair:
     ) -> None:
         self.fixed, self.moving = fixed, moving
         self._masks = [None if m is None else m.mask for m in (fixed_mask, moving_mask)]
+        self.is_masked = fixed_mask is not None
         self._most = options.most_voxels
         try:
             # Making an empty tensor is the only way to learn whether the device is there.
@@ -217,6 +208,23 @@ def _check(fixed: Volume, moving: Volume, options: RegistrationOptions) -> None:
             raise GeometryError("The two slices lie in different planes.")
 
 
+def _motion(pair: _Pair, before: Likeness, options: RegistrationOptions) -> Points:
+    """Return the rigid or affine motion, or none where coordinates must hold."""
+    if options.start == "search":
+        return motion_between(
+            pair.at,
+            is_affine=options.motion == "affine",
+            finest_mm=MOTION_SPACING_MM if options.motion == "deformable" else options.spacing_mm,
+            largest_turn_degree=options.largest_turn_degree,
+        )
+    if before.overlap <= 0:
+        raise GeometryError(
+            "The images do not overlap at their own coordinates; let a motion be searched "
+            "(start = 'search')."
+        )
+    return np.eye(4)
+
+
 def _deform(
     pair: _Pair, matrix: Points, sliding: Structure | None, options: RegistrationOptions
 ) -> Deformation:
@@ -224,15 +232,14 @@ def _deform(
         return itk_engines.deformed(
             pair.fixed, pair.moving, matrix, engine=options.engine, spacing_mm=options.spacing_mm
         )
-    return deformed(
-        *pair.at(options.spacing_mm),
-        matrix,
+    course = Course(
         reach_mm=options.reach_mm,
         stiffness=options.stiffness,
         is_one_kind=options.polish and pair.fixed.quantity is pair.moving.quantity,
+        is_masked=pair.is_masked,
         allow_folds=options.allow_folds,
-        sliding=sliding,
     )
+    return deformed(*pair.at(options.spacing_mm), matrix, course=course, sliding=sliding)
 
 
 def _deformable(

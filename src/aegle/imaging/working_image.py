@@ -165,9 +165,7 @@ def moved(image: WorkingImage, grid: Grid, matrix: Points) -> tuple[Tensor, Tens
     to_index = torch.from_numpy(index_matrix(grid, image.grid, matrix)).to(like)
     steps = [torch.arange(n, dtype=like.dtype, device=like.device) for n in grid.shape]
     z, y, x = torch.meshgrid(*steps, indexing="ij")
-    indices = torch.stack(
-        [row[0] * z + row[1] * y + row[2] * x + row[3] for row in to_index[:3]]
-    )
+    indices = torch.stack([row[0] * z + row[1] * y + row[2] * x + row[3] for row in to_index[:3]])
     both = sample(torch.stack([image.values, image.seen]), indices)
     within = torch.ones_like(z)
     for axis, count in enumerate(image.grid.shape):
