@@ -33,7 +33,9 @@ GOOD_DISAGREEMENT_MM = 4.0
 class Limits(Protocol):
     """The option that a judgement needs."""
 
-    largest_turn_degree: float
+    @property
+    def largest_turn_degree(self) -> float:
+        """Turn about each axis that was searched [degree]."""
 
 
 def has_failed(verdict: Verdict) -> bool:
