@@ -29,7 +29,6 @@ from aegle.options import option
 
 LEAST_SLICES = 4
 """Thinner stacks show too little of what moves across slices."""
-ANATOMICAL = (Quantity.RADIODENSITY, Quantity.SIGNAL)
 KEPT = 0.8
 """Scanner coordinates stand as the start of a deformation if they fit this share as well as the
 best motion: a motion follows the largest organ and takes others along."""
@@ -120,7 +119,8 @@ def register(
     before = likeness(still, moved, np.eye(4))
     matrix = _motion(pair, before, options)
     after = likeness(still, moved, matrix)
-    verdict, reason = alignment_trust.of_motion(before, after, matrix, options)
+    is_ct = fixed.quantity is moving.quantity is Quantity.RADIODENSITY
+    verdict, reason = alignment_trust.of_motion(before, after, matrix, options, is_ct=is_ct)
     is_start = options.motion == "deformable" and alignment_trust.is_start(after)
     if alignment_trust.has_failed(verdict) and not is_start:
         return _failed(before, after, reason)
