@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 
-from benchmarks import follow_up, gamma, journey, planning, reading, segmentation, training
+from benchmarks import (
+    follow_up,
+    gamma,
+    journey,
+    planning,
+    reading,
+    registration,
+    segmentation,
+    training,
+)
 from benchmarks.line import Line
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -34,6 +43,7 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     planning.planning,
     follow_up.matching,
     follow_up.diameters,
+    registration.alignment,
     journey.demo,
 )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aegle.diagnosis.suggest import SuggestOptions
     from aegle.dicom.image_options import ImageOptions
     from aegle.dicom.listing import ScanOptions
-    from aegle.imaging.registration import RigidOptions
+    from aegle.imaging.rigid_ct import RigidOptions
     from aegle.operations.triage import TriageOptions
     from aegle.planning.alternatives import AlternativeOptions
     from aegle.planning.density_table import DensityOptions
@@ -68,7 +68,7 @@ _KINDS = {
     "photons": "aegle.planning.photon_plan.PhotonPlanOptions",
     "protons": "aegle.planning.proton_plan.ProtonPlanOptions",
     "alternatives": "aegle.planning.alternatives.AlternativeOptions",
-    "registration": "aegle.imaging.registration.RigidOptions",
+    "registration": "aegle.imaging.rigid_ct.RigidOptions",
     "matching": "aegle.response.matching.MatchOptions",
     "recist": "aegle.response.recist_1_1.Recist11Options",
     "worklist": "aegle.operations.triage.TriageOptions",

@@ -27,7 +27,7 @@ from aegle.domain.study import Image
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity
 from aegle.domain.worklist import Worklist
-from aegle.imaging.registration import RigidOptions, register_rigid
+from aegle.imaging.rigid_ct import RigidOptions, register_rigid
 from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.density_table import DensityTable
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
