@@ -77,7 +77,7 @@ def _demons(fixed: sitk.Image, moving: sitk.Image) -> sitk.Image:
 def _smaller(image: sitk.Image, shrink: int) -> sitk.Image:
     if shrink == 1:
         return image
-    smooth = sitk.DiscreteGaussian(image, [(0.5 * shrink) ** 2] * 3, 16, [0.01] * 3, False)
+    smooth = sitk.DiscreteGaussian(image, [(0.5 * shrink) ** 2] * 3, 16, 0.01, False)
     small: sitk.Image = sitk.Shrink(smooth, [min(shrink, max(1, n // 4)) for n in image.GetSize()])
     return small
 
