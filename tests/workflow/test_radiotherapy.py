@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from aegle import api, cli
 from aegle.dicom import image_series, radiotherapy, segmentation, structure_set
+from aegle.dicom.ion_beams import read_ion_beams
 from aegle.dicom.plan_beams import read_beams
 from aegle.domain.case import (
     AllFindings,
@@ -628,5 +629,51 @@ def test_alternatives_are_planned_and_weighed_where_they_are_asked_for(files, tm
     page = (made.folder / "plan.html").read_text()
     assert "Alternatives" in page
     assert said["reasons"][0].split("(")[0].strip()[:40] in page
-    # The plan that is written is one of photons, which an RTPLAN can hold.
-    assert said["machine"] == "Generic 6 MV"
+    # The plan that is written is the preferred one.
+    kind = pydicom.dcmread(made.folder / "dicom" / "rtplan.dcm").SOPClassUID.name
+    is_of_protons = "protons" in said["alternatives"][0]["name"]
+    assert kind == ("RT Ion Plan Storage" if is_of_protons else "RT Plan Storage")
+    assert said["machine"] == ("Generic protons" if is_of_protons else "Generic 6 MV")
+
+
+FEW_SPOTS = {
+    "dose_grid_mm": 10, "iterations": 8, "gantry_deg": [90, 270], "spacing_mm": 12, "layer_mm": 12,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def planned_with_protons(files, tmp_path_factory):
+    inputs = api.PlanInputs(ct=files / "ct", structures=files / "rs.dcm")
+    options = {"choice": {"target": "prostate", "radiation": "protons"}, "protons": FEW_SPOTS}
+    return api.plan(inputs, tmp_path_factory.mktemp("p") / "plan", options=options, now=NOW)
+
+
+def test_protons_leave_as_an_ion_plan_with_weighted_dose(planned_with_protons):
+    made = planned_with_protons
+    plan, dicom = made.results.planning.plan, made.folder / "dicom"
+
+    for beam, read in zip(plan.beams, read_ion_beams(dicom / "rtplan.dcm"), strict=True):
+        used = beam.weights > 0
+        assert read.gantry_deg == beam.gantry_deg
+        np.testing.assert_array_equal(read.energies_mev, beam.energies_mev[used])
+        np.testing.assert_array_equal(read.positions_mm, beam.positions_mm[used])
+        np.testing.assert_allclose(read.weights, beam.weights[used], rtol=2e-7)
+    assert pydicom.dcmread(dicom / "rtdose.dcm").DoseType == "EFFECTIVE"
+
+
+def test_the_validator_finds_no_error_in_a_plan_of_protons(planned_with_protons, require_program):
+    program = require_program("dciodvfy", "dicom3tools")
+
+    for path in (planned_with_protons.folder / "dicom").iterdir():
+        found = subprocess.run([program, path], capture_output=True, text=True, check=False)
+        assert [line for line in found.stderr.splitlines() if line.startswith("Error")] == []
+
+
+def test_the_page_of_protons_names_machine_and_unit(planned_with_protons):
+    page = (planned_with_protons.folder / "plan.html").read_text("utf-8")
+
+    assert "Gy (RBE)" in page
+    assert "constant RBE of 1.1" in page
+    # Of the proton machine, not of the linear accelerator.
+    assert "millions of protons" in page
+    assert "MU gives" not in page

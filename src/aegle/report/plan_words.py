@@ -13,6 +13,7 @@ ROUTINE = (
 )
 """How notices start that hold for every plan of a kind and warn of nothing in this one."""
 
+_GRAY = re.compile(r"\bGy\b(?! \(RBE\))")
 _SHIFT = re.compile(r"([xyz]) ([+-])([\d.]+) mm")
 _DENSITY = re.compile(r"density ([+-][\d.]+) %")
 
@@ -35,6 +36,11 @@ def is_of_protons(plan: Plan) -> bool:
 def is_shaped(plan: Plan) -> bool:
     """Whether a multileaf collimator forms the fluence."""
     return any(beam.apertures for beam in plan.beams)
+
+
+def weighted(told: str, *plans: Plan) -> str:
+    """Return a text about doses with the unit of plans: Gy (RBE) where one is weighted by RBE."""
+    return _GRAY.sub("Gy (RBE)", told) if any(plan.rbe != 1 for plan in plans) else told
 
 
 def metric_words(goal: Goal, words: Words) -> str:

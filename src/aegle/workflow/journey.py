@@ -62,6 +62,7 @@ def pipeline(options: CaseOptions) -> Pipeline:
         margins=options.margins,
         prescription=options.prescription,
         photons=options.photons,
+        protons=options.protons,
         densities=density_table(options.density),
     )
     following = FollowOptions(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetChoice:
-    """Which lesion is planned, and on which visit's CT."""
+    """Which lesion is planned, on which visit's CT, and with which radiation."""
 
     visit: Annotated[
         Literal["first", "last"], option("Visit to plan on, of those with a CT and a lesion")
@@ -49,6 +49,10 @@ class TargetChoice:
     target: Annotated[
         str, option("Lesion id or structure name to treat; empty for the largest lesion")
     ] = ""
+    radiation: Annotated[
+        Literal["photons", "protons"],
+        option("What the plan is made with; where alternatives are compared, both are tried"),
+    ] = "photons"
 
 
 _KINDS = {

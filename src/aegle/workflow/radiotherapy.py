@@ -29,7 +29,6 @@ from aegle.domain.worklist import Worklist
 from aegle.planning.alternatives import AlternativeOptions
 from aegle.planning.density_table import DensityTable, density_table
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
-from aegle.planning.plan_check import check
 from aegle.planning.protocol import Protocol, fitted, protocol
 from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.structure_names import matching_name
@@ -41,7 +40,7 @@ from aegle.record.identity import digest
 from aegle.report.language import Language
 from aegle.workflow import case_folder
 from aegle.workflow.case_folder import CaseFolder
-from aegle.workflow.dose_planning import compare_on, plan_on
+from aegle.workflow.dose_planning import checked, compare_on, plan_on
 from aegle.workflow.options import CaseOptions, TargetChoice
 from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
 from aegle.workflow.radiotherapy_files import publish
@@ -140,7 +139,7 @@ def run(request: Request, *, announce: Announce = unannounced) -> Planned:
 
 
 def plan_subject(subject: Subject, *, options: MakingOptions, progress: Progress) -> Planning:
-    """Plan photons for what is prescribed, and alternatives where they are asked for."""
+    """Plan what is prescribed, and alternatives where they are asked for."""
     known, prescription, reason, notices = prescribed(subject, options)
     asked = (subject.image, known, prescription)
     comparison = None
@@ -154,7 +153,7 @@ def plan_subject(subject: Subject, *, options: MakingOptions, progress: Progress
         visit=0,
         image=subject.image.name,
         reason=reason,
-        check=check(made, options=options.photons),
+        check=checked(made, options),
         comparison=comparison,
     )
 
