@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from aegle.workflow.learning.run_folder import Announce as LearningAnnounce
     from aegle.workflow.learning.run_folder import Done
     from aegle.workflow.pipeline import Announce
+    from aegle.workflow.plan_comparing import Compared, ComparisonInputs
     from aegle.workflow.radiotherapy import PlanInputs, Planned
 
 __all__ = [
     "CaseOptions",
+    "ComparisonInputs",
     "Demo",
     "PlanInputs",
     "ThoraxOptions",
+    "compare",
+    "comparison_numbers",
     "demo",
     "describe",
     "doctor",
@@ -48,6 +52,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "ComparisonInputs": "aegle.workflow.plan_comparing",
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
@@ -161,6 +166,44 @@ def protocols() -> list[dict[str, Any]]:
         }
         for one in shipped()
     ]
+
+
+def compare(
+    inputs: "ComparisonInputs",
+    out: str | Path,
+    *,
+    options: CaseOptions | Mapping[str, Any] | None = None,
+    language: "Language" = "en",
+    now: datetime | str | None = None,
+) -> "Compared":
+    """Put two plans of one patient beside each other and write a page.
+
+    Args:
+        inputs: ``api.ComparisonInputs(first=..., second=..., ct=...)``.
+        out: Folder for page and numbers.
+        options: ``{"gamma": {"dose_percent": 3, "distance_mm": 2}}`` sets the tolerances.
+        language: Language of the page, ``en`` or ``zh``.
+        now: Time stamp on the page, or its ISO 8601 text; the present by default.
+
+    Raises:
+        InputError: A folder holds no plan, or the plans belong to different patients.
+        OptionError: A CT or a prescription is needed and not given.
+    """
+    chosen, moment = _options(options), _moment(now)
+    _require_language(language)
+    from aegle.workflow.plan_comparing import ComparisonRequest, compare_plans
+
+    request = ComparisonRequest(
+        inputs=inputs, out=Path(out), now=moment, options=chosen, language=language
+    )
+    return compare_plans(request)
+
+
+def comparison_numbers(compared: "Compared") -> dict[str, Any]:
+    """Return what two plans reach as plain data, as in ``comparison.json``."""
+    from aegle.workflow import plan_comparing
+
+    return plan_comparing.comparison_numbers(compared.pair)
 
 
 def plan_numbers(planned: "Planned") -> dict[str, Any]:

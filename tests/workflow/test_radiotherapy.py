@@ -677,3 +677,64 @@ def test_the_page_of_protons_names_machine_and_unit(planned_with_protons):
     # Of the proton machine, not of the linear accelerator.
     assert "millions of protons" in page
     assert "MU gives" not in page
+
+
+def test_two_plans_are_put_beside_each_other(
+    planned, planned_with_protons, files, tmp_path, capsys
+):
+    out = tmp_path / "both"
+    arguments = [
+        *("compare", str(planned.folder), str(planned_with_protons.folder), "--out", str(out)),
+        *("--ct", str(files / "ct"), "--names", "photons", "protons", "--json"),
+        *("--now", NOW.isoformat(), "--set", "gamma.most_points=500"),
+    ]
+
+    assert cli.main(arguments) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((out / "comparison.json").read_text("utf-8"))
+    for one, made in zip(found["plans"], (planned, planned_with_protons), strict=True):
+        plan = made.results.planning.plan
+        assert [goal["value"] for goal in one["goals"]] == [r.value for r in plan.goals]
+    assert (out / "comparison.pdf").read_bytes().startswith(b"%PDF")
+    page = (out / "comparison.html").read_text("utf-8")
+    assert "photons solid, protons dashed" in page
+    assert "Gamma index of protons at the voxels of photons" in page
+
+
+def test_a_dose_from_files_agrees_with_the_plan_that_wrote_them(planned, files, tmp_path):
+    given = tmp_path / "files"
+    given.mkdir()
+    for name in ("rtdose.dcm", "rtstruct.dcm", "rtplan.dcm"):
+        shutil.copy(planned.folder / "dicom" / name, given / name)
+    inputs = api.ComparisonInputs(first=planned.folder, second=given, ct=files / "ct")
+
+    made = api.compare(inputs, tmp_path / "out", now=NOW, options={"gamma": {"most_points": 500}})
+
+    assert made.pair.gamma.pass_percent == 100
+    one, two = made.pair.first, made.pair.second
+    step_gy = float(one.dose.values.max()) / 65534
+    np.testing.assert_allclose(two.dose.values, one.dose.values, atol=step_gy)
+    known = {r.goal: r.value for r in one.goals}
+    for result in two.goals:
+        assert result.value == pytest.approx(known[result.goal], abs=max(0.5, step_gy))
+    units = [sum(a.monitor_units for a in beam.apertures) for beam in two.beams]
+    assert units == pytest.approx(
+        [sum(a.monitor_units for a in beam.apertures) for beam in one.beams]
+    )
+
+
+def test_what_cannot_be_compared_is_refused(planned, files, tmp_path):
+    given = tmp_path / "files"
+    given.mkdir()
+    shutil.copy(planned.folder / "dicom" / "rtdose.dcm", given)
+    both = {"first": planned.folder, "second": given}
+
+    with pytest.raises(FileError, match="neither a plan of Aegle nor an RT Dose"):
+        api.compare(api.ComparisonInputs(**both), tmp_path / "out", now=NOW)
+    shutil.copy(planned.folder / "dicom" / "rtstruct.dcm", given)
+    with pytest.raises(OptionError, match="give the CT"):
+        api.compare(api.ComparisonInputs(**both), tmp_path / "out", now=NOW)
+    inputs = api.ComparisonInputs(first=given, second=given, ct=files / "ct")
+    with pytest.raises(OptionError, match="give --prescription"):
+        api.compare(inputs, tmp_path / "out", now=NOW)

@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate, models.predict):
     app.command()(command)
+app.command("compare")(plans.compare)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)
 

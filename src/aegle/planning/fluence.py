@@ -220,9 +220,9 @@ class _Optimiser:
             if before.all_met:
                 break
             usual = self._wanted
-            missed = dict(zip(self._chase, before.missed, strict=True))
+            missed = {goal for goal, by in zip(self._chase, before.missed, strict=True) if by > 0}
             self._wanted = [
-                replace(one, weight=one.weight * BOOST) if missed.get(one.goal) else one
+                replace(one, weight=one.weight * BOOST) if one.goal in missed else one
                 for one in usual
             ]
             more = self._minimised(doses, start, None, found)

@@ -4,7 +4,7 @@ import re
 
 from aegle.domain.plan import Goal, Metric, Plan, ProtonBeam
 from aegle.domain.text import Text
-from aegle.report.language import Words
+from aegle.report.language import Words, clean
 
 ROUTINE = (
     "The dose is that of ideal fluence",
@@ -15,6 +15,7 @@ ROUTINE = (
 
 _GRAY = re.compile(r"\bGy\b(?! \(RBE\))")
 _SHIFT = re.compile(r"([xyz]) ([+-])([\d.]+) mm")
+_PHASE = "phase "
 _DENSITY = re.compile(r"density ([+-][\d.]+) %")
 
 
@@ -101,4 +102,6 @@ def scenario_words(name: str, words: Words) -> str:
     if density:
         percent = density.group(1).replace("-", "−")
         return words("densities {percent} %", percent=percent)
+    if name.startswith(_PHASE):
+        return words("phase of breathing: {name}", name=clean(name.removeprefix(_PHASE)))
     return words.name(name)

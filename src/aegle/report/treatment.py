@@ -134,6 +134,8 @@ def technique_words(plan: Plan, words: Words) -> str:
     """Return how a plan is given."""
     if is_of_protons(plan):
         return words("scanned protons, intensity modulated")
+    if not plan.beams:
+        return words("dose from a file")
     if is_shaped(plan):
         return words("photons, intensity modulated, step and shoot")
     return words("photons, intensity modulated, ideal fluence")

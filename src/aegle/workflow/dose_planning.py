@@ -1,9 +1,11 @@
 """A plan on a CT: made with its scanner's densities and the radiation chosen; limits named."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from aegle.domain.alternatives import Comparison
+from aegle.domain.errors import FileError
 from aegle.domain.plan import Plan, Prescription, ProtonBeam
 from aegle.domain.plan_check import PlanCheck
 from aegle.domain.structure import StructureSet
@@ -11,11 +13,14 @@ from aegle.domain.study import Image
 from aegle.domain.volume import Volume
 from aegle.planning import photon_plan, proton_plan
 from aegle.planning.alternatives import AlternativeOptions, compare, usual_choices
+from aegle.planning.breathing import BreathingCt, BreathingPhase
 from aegle.planning.checks import unknown_density
 from aegle.planning.density_table import DensityTable, calibrated
+from aegle.planning.experienced import ExperienceOptions
 from aegle.planning.photon_plan import PhotonPlanOptions
 from aegle.planning.plan_check import check
 from aegle.planning.proton_plan import ProtonPlanOptions
+from aegle.record.identity import digest
 from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
 
@@ -60,6 +65,7 @@ def plan_on(
     *,
     options: Making,
     progress: Progress,
+    phases: tuple[BreathingPhase, ...] = (),
 ) -> Plan:
     """Plan on a CT with the radiation that was chosen.
 
@@ -69,11 +75,12 @@ def plan_on(
         prescription: What is wanted.
         options: How the plan is made.
         progress: Called with steps done and steps in all.
+        phases: Of breathing, beside the CT, which is the reference.
 
     Raises:
         InputError: No plan can be made of it; the message says why.
     """
-    asked = (_calibrated(image, options), structures, prescription)
+    asked = (_breathing(image, phases, options), structures, prescription)
     if options.choice.radiation == "protons":
         made = proton_plan.plan(*asked, options=options.protons, progress=progress)
     else:
@@ -100,9 +107,27 @@ def compare_on(
         protons=options.protons,
         fractions=options.alternatives.fractions,
     )
-    ct = _calibrated(image, options)
+    ct = _calibrated(image.volume, options)
     found = compare(ct, structures, choices, options.alternatives.facts, progress=progress)
     return _cautioned(found.alternatives[0].plan, image, options), found
+
+
+def library_digest(options: ExperienceOptions) -> str:
+    """Return the SHA-256 of the library of earlier patients; empty without one.
+
+    Raises:
+        FileError: It cannot be read.
+    """
+    if not options.library:
+        return ""
+    try:
+        return digest(Path(options.library).read_bytes())
+    except OSError as error:
+        raise FileError(
+            Path(options.library),
+            f"cannot be read ({error.strerror or error}).",
+            "Give the library with --set experience.library=FILE.",
+        ) from error
 
 
 def checked(plan: Plan, options: Making) -> PlanCheck:
@@ -111,9 +136,21 @@ def checked(plan: Plan, options: Making) -> PlanCheck:
     return check(plan, options=options.protons if is_of_protons else options.photons)
 
 
-def _calibrated(image: Image, options: Making) -> Volume:
+def _breathing(
+    image: Image, phases: tuple[BreathingPhase, ...], options: Making
+) -> Volume | BreathingCt:
+    ct = _calibrated(image.volume, options)
+    if not phases:
+        return ct
+    return BreathingCt(
+        reference=ct,
+        phases=tuple(replace(one, ct=_calibrated(one.ct, options)) for one in phases),
+    )
+
+
+def _calibrated(ct: Volume, options: Making) -> Volume:
     table = options.densities
-    return image.volume if table is None else calibrated(image.volume, table)
+    return ct if table is None else calibrated(ct, table)
 
 
 def _cautioned(made: Plan, image: Image, options: Making) -> Plan:

@@ -30,6 +30,7 @@ from aegle.domain.worklist import Worklist
 from aegle.imaging.registration import RigidOptions, register_rigid
 from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.density_table import DensityTable
+from aegle.planning.experienced import ExperienceOptions, experienced
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
 from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.targets import TargetOptions, make_targets
@@ -78,6 +79,9 @@ class TreatmentOptions:
     choice: TargetChoice
     margins: TargetOptions
     prescription: PrescriptionOptions
+    experience: ExperienceOptions
+    library_sha256: str
+    """Of the library of earlier patients; empty: none."""
     photons: PhotonPlanOptions
     protons: ProtonPlanOptions
     densities: DensityTable | None = None
@@ -226,7 +230,9 @@ def plan_treatment(
         targets = make_targets(body, gross, options=options.margins)
         prescription = prescribe(targets, organs, options=options.prescription)
         known = StructureSet((*targets, *organs))
+        prescription, said = experienced(prescription, known, options=options.experience)
         made = plan_on(image, known, prescription, options=options, progress=progress)
+        made = replace(made, notices=(*made.notices, *said))
     except InputError as error:
         return Planning(plan=None, reason=Text("No plan was made: {error}", {"error": str(error)}))
     found = checked(made, options)
