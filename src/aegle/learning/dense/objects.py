@@ -21,13 +21,15 @@ class ObjectOptions:
     inside: Annotated[
         float, option("Least probability of the foreground within an object", gt=0, lt=1)
     ] = 0.5
-    middle: Annotated[
+    rise: Annotated[
         float,
-        option("Distance to the edge, over the object's largest, above which its middle lies"),
-    ] = 0.3
-    smoothing: Annotated[
-        float, option("Standard deviation that the distance is smoothed by", unit="voxel", ge=0)
-    ] = 1.0
+        option(
+            "Distance to the edge, over the object's largest, that has to be climbed from one "
+            "middle to the next",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.12
     smallest: Annotated[int, option("Voxels of the smallest object", ge=1)] = 10
 
 
@@ -36,9 +38,10 @@ def objects_of(
 ) -> NDArray[np.uint16]:
     """Return the number of the object that each voxel belongs to.
 
-    Middles are the connected places where the smoothed distance is above a limit, and every
-    connected foreground without such a place. Objects grow from them to where the distance is
-    lower (watershed; Beucher and Meyer 1993), and share no voxel.
+    Middles are the highest places of the distance, together with those that are parted from a
+    higher one by less than a limit (h-maxima; Soille, Morphological image analysis, 2003, 6.3.4).
+    Objects grow from them to where the distance is lower (watershed; Beucher and Meyer 1993), and
+    share no voxel.
 
     Args:
         foreground: Probability that a voxel belongs to any object, (slice, row, column).
@@ -55,31 +58,21 @@ def objects_of(
     flat = inside.shape[0] == 1
     shown = inside[0] if flat else inside
     depth = np.asarray(distance, np.float32).reshape(shown.shape)
-    if options.smoothing:
-        depth = ndimage.gaussian_filter(depth, options.smoothing, mode="nearest")
-    grown = _grown(shown, depth, options.middle)
+    grown = _grown(shown, depth, options.rise)
     return _numbered(grown, options.smallest).reshape(inside.shape)
 
 
-def _grown(
-    inside: NDArray[np.bool_], depth: NDArray[np.float32], middle: float
-) -> NDArray[np.int32]:
+def _grown(inside: NDArray[np.bool_], depth: NDArray[np.float32], rise: float) -> NDArray[np.int32]:
     """Return objects grown from their middles."""
-    middles, count = ndimage.label(inside & (depth > middle))
-    parts, parts_count = ndimage.label(inside)
-    is_bare = np.ones(parts_count + 1, np.bool_)
-    is_bare[0] = False
-    is_bare[np.unique(parts[middles > 0])] = False
-    markers: NDArray[np.int32] = np.where(is_bare[parts], parts + count, middles).astype(np.int32)
-    if not count:
-        return markers
+    if not inside.any():
+        return np.zeros(inside.shape, np.int32)
     # What lies outside is reached last, so that no object grows through it into another part.
-    height = np.where(inside, -depth, np.float32(np.abs(depth).max() + 1)).astype(np.float32)
+    height = np.where(inside, depth, -np.float32(np.abs(depth).max() + 1)).astype(np.float32)
+    image = sitk.GetImageFromArray(height)
+    peaks = sitk.GetArrayFromImage(sitk.RegionalMaxima(sitk.HMaxima(image, rise)))
+    middles: NDArray[np.int32] = ndimage.label((peaks > 0) & inside)[0]
     grown = sitk.MorphologicalWatershedFromMarkers(
-        sitk.GetImageFromArray(height),
-        sitk.GetImageFromArray(markers),
-        markWatershedLine=False,
-        fullyConnected=False,
+        -image, sitk.GetImageFromArray(middles), markWatershedLine=False, fullyConnected=False
     )
     result: NDArray[np.int32] = sitk.GetArrayFromImage(grown)
     result[~inside] = 0
