@@ -35,7 +35,6 @@ __all__ = [
     "PlanInputs",
     "ThoraxOptions",
     "compare",
-    "comparison_numbers",
     "demo",
     "describe",
     "doctor",
@@ -183,27 +182,16 @@ def compare(
         out: Folder for page and numbers.
         options: ``{"gamma": {"dose_percent": 3, "distance_mm": 2}}`` sets the tolerances.
         language: Language of the page, ``en`` or ``zh``.
-        now: Time stamp on the page, or its ISO 8601 text; the present by default.
+        now: Time stamp on the page; the present by default.
 
     Raises:
-        InputError: A folder holds no plan, or the plans belong to different patients.
-        OptionError: A CT or a prescription is needed and not given.
+        InputError: A folder holds no plan, or a CT or prescription is needed, or patients differ.
     """
     chosen, moment = _options(options), _moment(now)
     _require_language(language)
     from aegle.workflow.plan_comparing import ComparisonRequest, compare_plans
 
-    request = ComparisonRequest(
-        inputs=inputs, out=Path(out), now=moment, options=chosen, language=language
-    )
-    return compare_plans(request)
-
-
-def comparison_numbers(compared: "Compared") -> dict[str, Any]:
-    """Return what two plans reach as plain data, as in ``comparison.json``."""
-    from aegle.workflow import plan_comparing
-
-    return plan_comparing.comparison_numbers(compared.pair)
+    return compare_plans(ComparisonRequest(inputs, Path(out), moment, chosen, language))
 
 
 def plan_numbers(planned: "Planned") -> dict[str, Any]:

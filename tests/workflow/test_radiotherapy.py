@@ -505,9 +505,6 @@ def test_files_that_do_not_belong_together_are_refused(files, nifti, pelvis, pla
     )
     attempt(FileError, "no structures", ct=files / "ct", structures=tmp_path / "letter.txt")
     attempt(InputError, "there are no structures on the CT", ct=files / "ct")
-    attempt(
-        GeometryError, "frame of reference", ct=nifti / "t1.nii.gz", structures=files / "rs.dcm"
-    )
 
 
 def test_two_cts_are_told_apart_by_the_structures_or_refused(files, pelvis, planning_ct, tmp_path):
@@ -738,3 +735,23 @@ def test_what_cannot_be_compared_is_refused(planned, files, tmp_path):
     inputs = api.ComparisonInputs(first=given, second=given, ct=files / "ct")
     with pytest.raises(OptionError, match="give --prescription"):
         api.compare(inputs, tmp_path / "out", now=NOW)
+
+
+def test_contours_on_a_ct_without_a_frame_are_taken_where_they_lie_inside_it(
+    pelvis, files, tmp_path
+):
+    def as_nifti(name, first):
+        grid = pelvis.ct.grid
+        image = sitk.GetImageFromArray(pelvis.ct.values[first:])
+        image.SetSpacing(grid.spacing_mm[::-1])
+        image.SetOrigin(tuple(map(float, grid.to_patient(np.array([float(first), 0, 0])))))
+        sitk.WriteImage(image, str(tmp_path / name))
+        return api.PlanInputs(ct=tmp_path / name, structures=files / "rs.dcm")
+
+    made = api.plan(as_nifti("ct.nii.gz", 0), tmp_path / "plan", options=QUICK, now=NOW)
+
+    plan = made.results.planning.plan
+    assert any("lie inside it" in str(text) for text in plan.notices)
+    np.testing.assert_array_equal(plan.structures["rectum"].mask, pelvis.structures["rectum"].mask)
+    with pytest.raises(GeometryError, match="frame of reference"):
+        api.plan(as_nifti("half.nii.gz", 15), tmp_path / "half", options=QUICK, now=NOW)

@@ -149,7 +149,7 @@ def compare(
             first=first, second=second, ct=ct, prescription=prescription, names=names
         )
         made = api.compare(inputs, out, options=chosen, language=language, now=now)
-    found = api.comparison_numbers(made)
+    found = made.numbers
     if as_json:
         print_json(found)
         return

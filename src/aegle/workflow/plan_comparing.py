@@ -62,7 +62,7 @@ class ComparisonInputs:
     """What the two are called; None: as their folders."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ComparisonRequest:
     """What is asked of one comparison."""
 
@@ -84,6 +84,11 @@ class Compared:
 
     pair: Pair
     folder: Path
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What the plans reach as plain data, as in ``comparison.json``."""
+        return comparison_numbers(self.pair)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
