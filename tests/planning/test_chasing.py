@@ -88,7 +88,7 @@ def test_a_plan_comes_nearer_to_a_goal_that_it_would_miss(grid_of, positions_of)
     )
     hu = np.where(body, 0.0, -1000.0).astype(np.float32)
     ct = Volume(values=hu, grid=grid, quantity=Quantity.RADIODENSITY)
-    goal = Goal(structure="core", metric=Metric.DOSE_AT_VOLUME, at=10.0, at_most=24.0)
+    goal = Goal(structure="core", metric=Metric.DOSE_AT_VOLUME, at=10.0, at_most=18.0)
     asked = Prescription(target="PTV", dose_gy=50.0, fractions=25, goals=(goal,))
     usual = PhotonPlanOptions(delivery="fluence", dose_grid_mm=5.0, iterations=40, goal_rounds=0)
 
@@ -96,7 +96,7 @@ def test_a_plan_comes_nearer_to_a_goal_that_it_would_miss(grid_of, positions_of)
         plan(ct, structures, asked, options=replace(usual, goal_rounds=rounds)) for rounds in (0, 3)
     )
 
-    assert alone.goals[0].value > 24.0
+    assert alone.goals[0].value > 18.0
     assert chased.goals[0].value < alone.goals[0].value - 0.5
     hottest = DoseAtVolumeOptions(volume_percent=2.0)
     d2_gy = [
