@@ -86,7 +86,9 @@ def _planned(**settings: Any) -> Result:
         ct,
         structures,
         asked,
-        options=PhotonPlanOptions(gantry_deg=NINE, **{"delivery": "fluence"} | settings),
+        options=PhotonPlanOptions(
+            gantry_deg=NINE, **{"delivery": "fluence", "goal_rounds": 0} | settings
+        ),
     )
     return {
         "seconds": time.process_time() - start,
