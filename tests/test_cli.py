@@ -11,7 +11,7 @@ import aegle
 from aegle import api, cli
 from aegle.workflow.options import describe
 
-COMMANDS = ("demo", "run", "plan", "train", "evaluate", "predict", "options", "doctor")
+COMMANDS = ("demo", "run", "plan", "train", "evaluate", "predict", "rule", "options", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

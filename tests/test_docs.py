@@ -64,6 +64,17 @@ def test_options_pages_are_what_the_options_say():
         assert place.read_text() == text, f"{place.name}: run tools/write_option_docs.py"
 
 
+def test_pages_of_rules_are_what_the_rules_say():
+    pages = tool("write_rule_pages").pages()
+    folder = ROOT / "docs" / "reference" / "rules"
+    nav = (ROOT / "mkdocs.yml").read_text()
+
+    assert set(folder.iterdir()) == set(pages)
+    for place, text in pages.items():
+        assert place.read_text() == text, f"{place.name}: run tools/write_rule_pages.py"
+        assert f"reference/rules/{place.name}" in nav
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):

@@ -16,6 +16,7 @@ from aegle.domain.errors import OptionError
 from aegle.workflow.options import CaseOptions, describe, options_of, read_options
 
 if TYPE_CHECKING:
+    from aegle.diagnosis.published import rule, rules
     from aegle.domain.case import CaseResults
     from aegle.phantoms.thorax import ThoraxOptions
     from aegle.report.language import Language
@@ -45,6 +46,8 @@ __all__ = [
     "protocols",
     "read_options",
     "recipe",
+    "rule",
+    "rules",
     "run",
     "summary",
     "train",
@@ -55,6 +58,8 @@ _LATER = {
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
+    "rule": "aegle.diagnosis.published",
+    "rules": "aegle.diagnosis.published",
 }
 
 

@@ -35,7 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "lesion_detector": {"classical-lung": "aegle.recognition.lesions:candidates"},
     "registration": {"rigid": "aegle.imaging.registration:register_rigid"},
     "planner": {"photon-pencil-beam": "aegle.planning.photon_plan:plan"},
-    "suggestion_rule": {"lung-rads-2022": "aegle.diagnosis.suggest:suggest"},
+    "suggestion_rule": {"lung-rads": "aegle.diagnosis.suggest:suggest"},
     "lesion_matcher": {"distance-and-size": "aegle.response.matching:match"},
     "response_criterion": {"recist-1.1": "aegle.response.recist_1_1:assess"},
     "worklist_order": {"urgency-then-arrival": "aegle.operations.triage:order"},

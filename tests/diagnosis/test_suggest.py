@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegle.diagnosis.rule import load
@@ -21,7 +21,7 @@ from aegle.domain.finding import (
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure
 
-ORDER = load("lung-rads-2022").order
+ORDER = load("lung-rads").order
 HERE = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 STRUCTURE = Structure(
     name="L",
@@ -156,13 +156,14 @@ def test_no_nodule_is_category_1_only_if_the_lungs_were_seen():
 
 
 def test_unknown_rules_are_refused():
-    with pytest.raises(OptionError, match="known: lung-rads-2022"):
+    with pytest.raises(OptionError, match="known: lung-rads"):
         suggestions(rule="other")
 
 
 sizes = st.floats(1, 60).map(lambda mm: round(mm, 1))
 
 
+@settings(deadline=None)
 @given(st.lists(sizes, max_size=4), sizes, sizes)
 def test_a_larger_nodule_never_improves_the_examination(others, one, other):
     rest = [nodule(mm) for mm in others]
@@ -171,6 +172,7 @@ def test_a_larger_nodule_never_improves_the_examination(others, one, other):
     assert ORDER.index(large) >= ORDER.index(small)
 
 
+@settings(deadline=None)
 @given(st.lists(sizes, min_size=1, max_size=4), st.randoms())
 def test_the_order_of_nodules_does_not_matter(mm, random):
     lesions = [nodule(size, id=f"L{n}") for n, size in enumerate(mm)]
@@ -188,3 +190,8 @@ def test_one_more_nodule_to_review_never_hides_a_4b():
     open_ones = [replace(nodule(8, hu=-500), id=f"L{n}") for n in range(3)]
 
     assert suggestions(sure, *open_ones)[0].category == "4B"
+
+
+def test_rules_whose_facts_no_image_tells_are_refused():
+    with pytest.raises(OptionError, match="No rule 'brock' that asks images alone"):
+        suggestions(rule="brock")

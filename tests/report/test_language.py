@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import aegle
+from aegle.diagnosis.suggest import FOR_IMAGES
 from aegle.domain.codes import BODY_PARTS
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import LesionKind
@@ -75,11 +76,14 @@ def sentences_of(path):
 
 
 def sentences_of_rules():
-    """Return what published rules say, as their data files hold it."""
-    for path in sorted((SOURCE / "diagnosis/rules").glob("*.toml")):
+    """Return what the rules of a report say, as their data files hold it."""
+    for name in FOR_IMAGES:
+        path = SOURCE / "diagnosis/rules" / f"{name.replace('-', '_')}.toml"
         rule = tomllib.loads(path.read_text("utf-8"))
-        yield from (gap["reason"] for gap in rule.get("gaps", ()))
-        yield from (row["text"] for row in (*rule["rows"], *rule.get("modifiers", ())))
+        for kind in ("gaps", "contradictions", "excludes", "cautions"):
+            yield from (gap["reason"] for gap in rule.get(kind, ()))
+        for kind in ("rows", "modifiers", "suffixes"):
+            yield from (row["text"] for row in rule.get(kind, ()))
         yield from rule["management"].values()
 
 

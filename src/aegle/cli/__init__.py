@@ -9,7 +9,7 @@ import sys
 import typer
 
 import aegle
-from aegle.cli import cases, models, plans
+from aegle.cli import cases, models, plans, rules
 from aegle.cli.console import errors
 from aegle.domain.errors import AegleError, OptionError
 
@@ -23,7 +23,8 @@ app = typer.Typer(
 )
 for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate, models.predict):
     app.command()(command)
-app.command("compare")(plans.compare)
+app.command()(plans.compare)
+app.command()(rules.rule)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)
 

@@ -1,20 +1,18 @@
-"""Published decision rules as data, and the one engine that reads them.
+"""Published decision rules as data.
 
-A rule is a TOML file in ``rules/``: the facts it may ask for, the gaps it leaves open, its
-rows, and what follows from each category. A row holds if each of its conditions does; of the
-rows that hold, the most suspicious decides. Whatever no row covers is ``REVIEW`` with the
-reason: the engine never guesses and never falls back.
+A rule is a TOML file in ``rules/``: the facts it may ask for, what contradicts itself, for whom it
+was not made, the gaps it leaves open, its rows, and what follows from each category. Scores and
+models are sums of weighted facts; a row may ask for them like for any fact. What a rule says about
+some facts is found in ``aegle.diagnosis.rule_evaluation``.
 """
 
 import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass as plain_dataclass
-from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterator
+from dataclasses import field
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -25,13 +23,17 @@ from aegle.domain.text import Text
 REVIEW = "REVIEW"
 STRICT: Any = {"extra": "forbid"}
 
-Value = str | bool | float
-Facts = Mapping[str, Value]
+Choice = str | int
+Value = bool | str | int | float | tuple[str, ...]
+Basis = Literal["checked", "agrees", "memory"]
+"""How far a part of a rule is confirmed: ``checked`` against a published text that the rule names,
+``agrees`` with an independent implementation only, or written from ``memory`` of the primary
+document and not compared with it again."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Range:
-    """Limits of a number; each is optional."""
+    """Limits of a number; each is optional. Without any, the number only has to be known."""
 
     ge: float = -math.inf
     gt: float = -math.inf
@@ -43,52 +45,121 @@ class Range:
         return self.ge <= number <= self.le and self.gt < number < self.lt
 
 
-Condition = bool | str | tuple[str, ...] | Range
+Condition = bool | Choice | tuple[Choice, ...] | Range
 Conditions = dict[str, Condition]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Fact:
-    """Something a rule may ask for: a choice, a flag or a number."""
+    """Something a rule may ask for: a choice, several choices, a flag or a number."""
 
     meaning: str
-    values: tuple[str, ...] = ()
+    values: tuple[Choice, ...] = ()
     """What a choice may be."""
+    many: bool = False
+    """Several choices may be given, as a list."""
+    alone: tuple[str, ...] = ()
+    """Of several choices, those that exclude every other."""
+    spellings: dict[str, Choice] = field(default_factory=dict)
+    """Other words for a choice."""
+    null: str = ""
+    """The choice that JSON's null stands for; elsewhere null is the same as not stated."""
     flag: bool = False
     unit: str = ""
-    decimals: int = 6
+    decimals: int = 9
     """To which a number is rounded, half up, before it is compared."""
+    whole: bool = False
+    """Only whole numbers are possible."""
+    bounds: Range = Range(ge=0, le=1e6)
+    """What a number can be at all."""
     at_most: str = ""
     """Name of the number that this one cannot exceed."""
-    default: str = ""
-    """What a choice is if nothing is said."""
+    default: bool | Choice | tuple[str, ...] | None = None
+    """What is assumed, and listed as assumed, if nothing is said."""
+    unstated: str = ""
+    """What is listed as assumed where there is no value to assume."""
+    given: bool = True
+    """False for what the rule computes from other facts."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Gap:
-    """A situation that the published table leaves open."""
+    """A situation that the published table leaves open, excludes or contradicts."""
 
     when: Conditions
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Derivation:
+    """A fact that follows from others where it is not stated."""
+
+    fact: str
+    value: bool | Choice
+    when: Conditions
+    note: str = ""
+    """What is assumed by that."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Weight:
+    """What a fact adds to a sum: coefficient · ((number / scale) ^ power − centre), or points."""
+
+    coefficient: float = 0.0
+    scale: float = 1.0
+    power: float = 1.0
+    centre: float = 0.0
+    points: dict[str, float] = field(default_factory=dict)
+    """By choice."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Sum:
+    """A score or a model: a start, and what each fact adds."""
+
+    when: Conditions = field(default_factory=dict)
+    """Of the sums of one name, the first whose conditions hold is used."""
+    start: float = 0.0
+    adds: dict[str, Weight] = field(default_factory=dict)
+    logistic: bool = False
+    """The sum x gives the probability 1 / (1 + exp(−x))."""
+    decimals: int = 9
+    basis: Basis | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Row:
     """One row of the published table."""
 
-    category: str
+    category: Choice
     when: Conditions
     text: str
+    action: str = ""
+    """What is to be done, where one category has several actions."""
+    next_step: str = ""
+    """In place of what follows from the category."""
     overrides: bool = False
-    """Decides before all rows that do not."""
+    """Decides before gaps and other rows; of several, the first."""
+    basis: Basis | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Modifier:
-    """What turns one category into another once it is found."""
+    """What turns one category into another once it is found; the first that holds does."""
 
-    category: str
-    of: tuple[str, ...]
+    category: Choice
+    of: tuple[Choice, ...]
+    when: Conditions
+    text: str
+    basis: Basis | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Suffix:
+    """A letter put behind a category."""
+
+    letter: str
+    of: tuple[Choice, ...]
     when: Conditions
     text: str
 
@@ -100,36 +171,62 @@ class Rule:
     id: str
     title: str
     version: str
-    effective: date
+    effective: str
+    """Year, year-month or day from which it holds, as far as known."""
     doi: str
     citation: str
     applies_to: str
-    order: tuple[str, ...]
+    basis: Basis
+    """How far the rows are confirmed, where they say nothing else."""
+    next_step_basis: Basis
+    checked_against: str
+    """Where the rows were checked, or why not."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know to use the rule."""
+    order: tuple[Choice, ...]
     """Categories, least suspicious first."""
-    decides_despite_review: tuple[str, ...]
+    decides_despite_review: tuple[str, ...] = ()
     """Categories of an examination that other findings still to be reviewed cannot change."""
+    open_if_higher: bool = False
+    """A more suspicious row that fails only for facts not stated leaves the outcome open."""
+    result: str | tuple[str, ...] = "category"
+    """What the result is made of: category, action or computed facts."""
     facts: dict[str, Fact]
-    rows: tuple[Row, ...]
+    contradictions: tuple[Gap, ...] = ()
+    """Stated facts that exclude each other."""
+    excludes: tuple[Gap, ...] = ()
+    """Patients and examinations that the rule is not made for."""
+    derivations: tuple[Derivation, ...] = ()
+    scores: dict[str, tuple[Sum, ...]] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
+    rows: tuple[Row, ...]
     modifiers: tuple[Modifier, ...] = ()
+    suffixes: tuple[Suffix, ...] = ()
+    cautions: tuple[Gap, ...] = ()
+    """What is said beside a result that stands."""
     management: dict[str, str]
     """Next step by category."""
+    example: dict[str, Any]
+    """An input, for the documentation."""
 
-    def next_step(self, category: str) -> Text | None:
+    def next_step(self, category: Choice) -> Text | None:
         """Return what the rule recommends for a category, if it does."""
-        step = self.management.get(category)
-        return None if step is None else Text(step)
+        step = self.management.get(str(category))
+        return None if step is None else self.as_confirmed(step)
 
+    def as_confirmed(self, step: str) -> Text:
+        """Return a next step, marked if the primary document does not confirm it."""
+        if self.next_step_basis == "checked":
+            return Text(step)
+        return Text("{step} (not confirmed against the primary document)", {"step": Text(step)})
 
-@plain_dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a rule says about some facts."""
-
-    category: str
-    """One of the rule's categories, or ``REVIEW``."""
-    reason: Text
-    row: Text | None = None
-    next_step: Text | None = None
+    def asking(self) -> tuple[Any, ...]:
+        """Return everything that asks for facts."""
+        return (
+            *(*self.contradictions, *self.excludes, *self.derivations, *self.gaps, *self.rows),
+            *(*self.modifiers, *self.suffixes, *self.cautions),
+            *(one for sums in self.scores.values() for one in sums),
+        )
 
 
 @cache
@@ -137,43 +234,71 @@ def load(name: str) -> Rule:
     """Return a rule that comes with the package.
 
     Args:
-        name: Its id, for example ``lung-rads-2022``.
+        name: Its id, for example ``lung-rads``.
 
     Raises:
         OptionError: There is no such rule.
         FileError: The rule's file contradicts itself.
     """
-    folder = files("aegle.diagnosis").joinpath("rules")
-    known = {f.name[: -len(".toml")].replace("_", "-"): f for f in folder.iterdir()}
+    known = _shipped()
     if name not in known:
-        raise OptionError(f"No rule '{name}'; known: {', '.join(sorted(known))}.")
+        raise OptionError(f"No rule '{name}'; known: {', '.join(known)}.")
     return read(known[name].read_text(encoding="utf-8"), name)
+
+
+def names() -> tuple[str, ...]:
+    """Return the ids of the rules that come with the package."""
+    return tuple(_shipped())
+
+
+def _shipped() -> dict[str, Any]:
+    folder = files("aegle.diagnosis").joinpath("rules")
+    found = {f.name[: -len(".toml")].replace("_", "-"): f for f in folder.iterdir()}
+    return dict(sorted(found.items()))
 
 
 def read(content: str, name: str) -> Rule:
     """Return the rule that a TOML text describes.
 
     Raises:
-        FileError: The text is not TOML, lacks a part, or a row names an unknown fact.
+        FileError: The text is not TOML, lacks a part, or asks for an unknown fact.
     """
-    remedy = "Compare the file with rules/lung_rads_2022.toml."
+    remedy = "Compare the file with rules/lung_rads.toml."
     try:
         rule = TypeAdapter(Rule).validate_python(tomllib.loads(content))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise FileError(f"rule '{name}'", f"{error}.", remedy) from error
-    asking: tuple[Gap | Row | Modifier, ...] = (*rule.gaps, *rule.rows, *rule.modifiers)
-    for item in asking:
-        for fact, condition in item.when.items():
-            if not _is_askable(rule.facts, fact, condition):
-                raise FileError(f"rule '{name}'", f"'{fact}' cannot be {condition!r}.", remedy)
-    deciding: tuple[Row | Modifier, ...] = (*rule.rows, *rule.modifiers)
-    named = {item.category for item in deciding}
-    if stray := sorted(named - set(rule.order)):
-        raise FileError(f"rule '{name}'", f"'order' lacks {', '.join(stray)}.", remedy)
+    for finding in _contradictions(rule):
+        raise FileError(f"rule '{name}'", finding, remedy)
     return rule
 
 
-def _is_askable(facts: Mapping[str, Fact], name: str, condition: Condition) -> bool:
+def _contradictions(rule: Rule) -> Iterator[str]:
+    """Yield what a rule says of facts and categories that it does not have."""
+    for item in rule.asking():
+        for fact, condition in item.when.items():
+            if not _is_askable(rule.facts, fact, condition):
+                yield f"'{fact}' cannot be {condition!r}."
+    deciding: tuple[Row | Modifier, ...] = (*rule.rows, *rule.modifiers)
+    named = {str(item.category) for item in deciding}
+    if stray := sorted(named - {str(category) for category in rule.order}):
+        yield f"'order' lacks {', '.join(stray)}."
+    for name, one in ((name, one) for name, sums in rule.scores.items() for one in sums):
+        yield from (f"'{name}': {finding}" for finding in _unknown_weights(rule.facts, one))
+    for derived in rule.derivations:
+        if not _is_askable(rule.facts, derived.fact, derived.value):
+            yield f"'{derived.fact}' cannot be {derived.value!r}."
+
+
+def _unknown_weights(facts: dict[str, Fact], one: Sum) -> Iterator[str]:
+    for name, weight in one.adds.items():
+        if name not in facts:
+            yield f"there is no fact '{name}'."
+        elif {str(value) for value in facts[name].values} != set(weight.points):
+            yield f"the points of '{name}' do not fit its values."
+
+
+def _is_askable(facts: dict[str, Fact], name: str, condition: Condition) -> bool:
     if name not in facts:
         return False
     fact = facts[name]
@@ -181,94 +306,5 @@ def _is_askable(facts: Mapping[str, Fact], name: str, condition: Condition) -> b
         return fact.flag
     if isinstance(condition, Range):
         return not fact.flag and not fact.values
-    wanted = (condition,) if isinstance(condition, str) else condition
+    wanted = condition if isinstance(condition, tuple) else (condition,)
     return bool(wanted) and set(wanted) <= set(fact.values)
-
-
-def evaluate(rule: Rule, facts: Mapping[str, Any]) -> Outcome:
-    """Return what a rule says about some facts.
-
-    Args:
-        rule: The rule.
-        facts: Choices as text, flags as bool or 0/1, numbers in the unit the rule declares.
-
-    Returns:
-        The category with its row and next step. ``REVIEW`` with the reason if a fact is
-        unknown, impossible or missing, or if the rule leaves the situation open.
-    """
-    known: dict[str, Value] = {n: f.default for n, f in rule.facts.items() if f.default}
-    for name, value in facts.items():
-        cleaned = _clean(rule.facts.get(name), value)
-        if cleaned is None:
-            return _review("{name} cannot be '{value}'.", name=name, value=str(value))
-        known[name] = cleaned
-    for name, fact in rule.facts.items():
-        if fact.at_most in known and float(known.get(name, 0)) > float(known[fact.at_most]):
-            return _review("{name} cannot exceed {other}.", name=name, other=fact.at_most)
-    for gap in rule.gaps:
-        if _holds(gap.when, known):
-            return Outcome(category=REVIEW, reason=Text(gap.reason))
-    return _decide(rule, known)
-
-
-def _decide(rule: Rule, known: Facts) -> Outcome:
-    holding = [row for row in rule.rows if _holds(row.when, known)]
-    if not holding:
-        return _uncovered(rule, known)
-    row = max(holding, key=lambda r: (r.overrides, rule.order.index(r.category)))
-    category, reason = row.category, row.text
-    for modifier in rule.modifiers:
-        if category in modifier.of and _holds(modifier.when, known):
-            category, reason = modifier.category, modifier.text
-    return Outcome(
-        category=category,
-        reason=Text(reason),
-        row=Text(row.text),
-        next_step=rule.next_step(category),
-    )
-
-
-def _clean(fact: Fact | None, value: Any) -> Value | None:
-    """Return the value as the rule compares it, or None if it cannot be that."""
-    if fact is None:
-        return None
-    if fact.flag:
-        return bool(value) if value in (0, 1) else None
-    if fact.values:
-        return value if value in fact.values else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not math.isfinite(value) or value < 0:
-        return None
-    step = Decimal(1).scaleb(-fact.decimals)
-    return float(Decimal(str(value)).quantize(step, rounding=ROUND_HALF_UP))
-
-
-def _holds(when: Conditions, known: Facts) -> bool:
-    return all(name in known and _meets(known[name], when[name]) for name in when)
-
-
-def _meets(value: Value, condition: Condition) -> bool:
-    if isinstance(condition, Range):
-        return condition.holds(float(value))
-    if isinstance(condition, tuple):
-        return value in condition
-    return value == condition
-
-
-def _uncovered(rule: Rule, known: Facts) -> Outcome:
-    """Say which fact is missing, or that the table has no such row."""
-    lacks = [
-        tuple(n for n in row.when if n not in known)
-        for row in rule.rows
-        if not row.overrides and all(_meets(known[n], c) for n, c in row.when.items() if n in known)
-    ]
-    if lacks:
-        missing = ", ".join(rule.facts[n].meaning for n in min(lacks, key=len))
-        return _review("Not decided without: {missing}.", missing=missing)
-    listed = ", ".join(f"{name} {value}" for name, value in known.items())
-    return _review("No row covers: {facts}.", facts=listed)
-
-
-def _review(template: str, **values: str) -> Outcome:
-    return Outcome(category=REVIEW, reason=Text(template, values))

@@ -9,18 +9,23 @@ from typing import Annotated
 
 from pydantic.dataclasses import dataclass
 
-from aegle.diagnosis.rule import REVIEW, Outcome, Rule, evaluate, load
+from aegle.diagnosis.rule import REVIEW, Rule, load
+from aegle.diagnosis.rule_evaluation import Outcome, evaluate
 from aegle.domain.codes import LUNGS, body_part
+from aegle.domain.errors import OptionError
 from aegle.domain.finding import Findings, Lesion, LesionKind, Statistics, Suggestion
 from aegle.domain.text import Text
 from aegle.options import option
+
+FOR_IMAGES = ("lung-rads",)
+"""Rules whose facts can be measured on images; the others are asked by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuggestOptions:
     """Which rule is asked, and when a nodule counts as solid."""
 
-    rule: Annotated[str, option("Id of the published rule")] = "lung-rads-2022"
+    rule: Annotated[str, option("Id of the published rule")] = "lung-rads"
     solid_from_hu: Annotated[
         float, option("Mean density from which a nodule counts as solid", unit="HU", ge=-900, le=0)
     ] = -300.0
@@ -44,6 +49,9 @@ def suggest(
     Raises:
         OptionError: There is no such rule.
     """
+    if options.rule not in FOR_IMAGES:
+        known = ", ".join(FOR_IMAGES)
+        raise OptionError(f"No rule '{options.rule}' that asks images alone; known: {known}.")
     rule = load(options.rule)
     if not examination_is_screening:
         return (_not_applicable(rule),)
