@@ -134,8 +134,7 @@ def plan(
 
     Raises:
         InputError: No plan can be made; the message says what is wrong and what to do.
-        OptionError: Case and files contradict each other, or an option or the prescription is
-            wrong.
+        OptionError: Case and files contradict each other, or an option is wrong.
     """
     chosen, moment = _options(options), _moment(now)
     _require_language(language)
@@ -186,17 +185,17 @@ def compare(
         inputs: ``api.ComparisonInputs(first=..., second=..., ct=...)``.
         out: Folder for page and numbers.
         options: ``{"gamma": {"dose_percent": 3, "distance_mm": 2}}`` sets the tolerances.
-        language: Language of the page, ``en`` or ``zh``.
+        language: Of the page, ``en`` or ``zh``.
         now: Time stamp on the page; the present by default.
 
     Raises:
         InputError: A folder holds no plan, or a CT or prescription is needed, or patients differ.
     """
-    chosen, moment = _options(options), _moment(now)
     _require_language(language)
-    from aegle.workflow.plan_comparing import ComparisonRequest, compare_plans
+    from aegle.workflow.plan_comparing import ComparisonRequest as Request
+    from aegle.workflow.plan_comparing import compare_plans
 
-    return compare_plans(ComparisonRequest(inputs, Path(out), moment, chosen, language))
+    return compare_plans(Request(inputs, Path(out), _moment(now), _options(options), language))
 
 
 def plan_numbers(planned: "Planned") -> dict[str, Any]:
@@ -231,12 +230,9 @@ def demo(
     from aegle.workflow import demo as made_patient
     from aegle.workflow.pipeline import unannounced
 
+    told = announce or unannounced
     return made_patient.run(
-        Path(out),
-        now=moment,
-        language=language,
-        options=patient,
-        announce=announce or unannounced,
+        Path(out), now=moment, language=language, options=patient, announce=told
     )
 
 
