@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from aegle.workflow.learning.run_folder import Done
     from aegle.workflow.pipeline import Announce
     from aegle.workflow.plan_comparing import Compared, ComparisonInputs
-    from aegle.workflow.radiotherapy import PlanInputs, Planned
+    from aegle.workflow.radiotherapy import PlanInputs, Planned, plan_numbers
+    from aegle.workflow.responding import criteria, respond
 
 __all__ = [
     "CaseOptions",
@@ -36,6 +37,7 @@ __all__ = [
     "PlanInputs",
     "ThoraxOptions",
     "compare",
+    "criteria",
     "demo",
     "describe",
     "doctor",
@@ -46,6 +48,7 @@ __all__ = [
     "protocols",
     "read_options",
     "recipe",
+    "respond",
     "rule",
     "rules",
     "run",
@@ -58,6 +61,9 @@ _LATER = {
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
+    "criteria": "aegle.workflow.responding",
+    "plan_numbers": "aegle.workflow.radiotherapy",
+    "respond": "aegle.workflow.responding",
     "rule": "aegle.diagnosis.published",
     "rules": "aegle.diagnosis.published",
 }
@@ -196,13 +202,6 @@ def compare(
     from aegle.workflow.plan_comparing import compare_plans
 
     return compare_plans(Request(inputs, Path(out), _moment(now), _options(options), language))
-
-
-def plan_numbers(planned: "Planned") -> dict[str, Any]:
-    """Return the numbers of a plan as plain data, as in ``plan.json``."""
-    from aegle.workflow import radiotherapy_files
-
-    return radiotherapy_files.numbers(planned.results)
 
 
 def demo(

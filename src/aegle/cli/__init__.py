@@ -9,7 +9,7 @@ import sys
 import typer
 
 import aegle
-from aegle.cli import cases, models, plans, rules
+from aegle.cli import cases, models, plans, responses, rules
 from aegle.cli.console import errors
 from aegle.domain.errors import AegleError, OptionError
 
@@ -25,6 +25,7 @@ for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate
     app.command()(command)
 app.command()(plans.compare)
 app.command()(rules.rule)
+app.command()(responses.respond)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)
 

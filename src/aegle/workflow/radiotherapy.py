@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import aegle
 from aegle.domain.assessment import AllAssessments, VisitAssessments
@@ -45,7 +46,7 @@ from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.dose_planning import checked, compare_on, library_digest, plan_on
 from aegle.workflow.options import CaseOptions, TargetChoice
 from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
-from aegle.workflow.radiotherapy_files import publish
+from aegle.workflow.radiotherapy_files import numbers, publish
 from aegle.workflow.radiotherapy_inputs import Subject, from_case, from_files
 from aegle.workflow.stage import Progress, Stage
 from aegle.workflow.stages import treated
@@ -143,6 +144,11 @@ def run(request: Request, *, announce: Announce = unannounced) -> Planned:
         key = digest(code_digest(), request.language, request.now.isoformat(), records[0].key)
         publish(folder, results, key, language=request.language, progress=announce(writing, False))
     return Planned(results=results, folder=out)
+
+
+def plan_numbers(planned: Planned) -> dict[str, Any]:
+    """Return the numbers of a plan as plain data, as in ``plan.json``."""
+    return numbers(planned.results)
 
 
 def plan_subject(subject: Subject, *, options: MakingOptions, progress: Progress) -> Planning:

@@ -164,6 +164,8 @@ def _follow_up(follow_up: FollowUp) -> dict[str, Any]:
                 "category": r.category.value,
                 "sum_mm": r.sum_mm,
                 "reason": str(r.reason),
+                "rule": r.rule,
+                "probabilities": dict(r.probabilities),
             }
             for r in follow_up.responses
         ],
