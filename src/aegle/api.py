@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from aegle.workflow.learning.run_folder import Announce as LearningAnnounce
     from aegle.workflow.learning.run_folder import Done
     from aegle.workflow.pipeline import Announce
-    from aegle.workflow.radiotherapy import PlanInputs, Planned
+    from aegle.workflow.plan_comparing import Compared, ComparisonInputs
+    from aegle.workflow.radiotherapy import PlanInputs, Planned, plan_numbers
     from aegle.workflow.responding import criteria, respond
 
 __all__ = [
     "CaseOptions",
+    "ComparisonInputs",
     "Demo",
     "PlanInputs",
     "ThoraxOptions",
+    "compare",
     "criteria",
     "demo",
     "describe",
@@ -54,10 +57,12 @@ __all__ = [
 ]
 
 _LATER = {
+    "ComparisonInputs": "aegle.workflow.plan_comparing",
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
     "criteria": "aegle.workflow.responding",
+    "plan_numbers": "aegle.workflow.radiotherapy",
     "respond": "aegle.workflow.responding",
     "rule": "aegle.diagnosis.published",
     "rules": "aegle.diagnosis.published",
@@ -135,8 +140,7 @@ def plan(
 
     Raises:
         InputError: No plan can be made; the message says what is wrong and what to do.
-        OptionError: Case and files contradict each other, or an option or the prescription is
-            wrong.
+        OptionError: Case and files contradict each other, or an option is wrong.
     """
     chosen, moment = _options(options), _moment(now)
     _require_language(language)
@@ -173,11 +177,31 @@ def protocols() -> list[dict[str, Any]]:
     ]
 
 
-def plan_numbers(planned: "Planned") -> dict[str, Any]:
-    """Return the numbers of a plan as plain data, as in ``plan.json``."""
-    from aegle.workflow import radiotherapy_files
+def compare(
+    inputs: "ComparisonInputs",
+    out: str | Path,
+    *,
+    options: CaseOptions | Mapping[str, Any] | None = None,
+    language: "Language" = "en",
+    now: datetime | str | None = None,
+) -> "Compared":
+    """Put two plans of one patient beside each other and write a page.
 
-    return radiotherapy_files.numbers(planned.results)
+    Args:
+        inputs: ``api.ComparisonInputs(first=..., second=..., ct=...)``.
+        out: Folder for page and numbers.
+        options: ``{"gamma": {"dose_percent": 3, "distance_mm": 2}}`` sets the tolerances.
+        language: Of the page, ``en`` or ``zh``.
+        now: Time stamp on the page; the present by default.
+
+    Raises:
+        InputError: A folder holds no plan, or a CT or prescription is needed, or patients differ.
+    """
+    _require_language(language)
+    from aegle.workflow.plan_comparing import ComparisonRequest as Request
+    from aegle.workflow.plan_comparing import compare_plans
+
+    return compare_plans(Request(inputs, Path(out), _moment(now), _options(options), language))
 
 
 def demo(
@@ -205,12 +229,9 @@ def demo(
     from aegle.workflow import demo as made_patient
     from aegle.workflow.pipeline import unannounced
 
+    told = announce or unannounced
     return made_patient.run(
-        Path(out),
-        now=moment,
-        language=language,
-        options=patient,
-        announce=announce or unannounced,
+        Path(out), now=moment, language=language, options=patient, announce=told
     )
 
 

@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate, models.predict):
     app.command()(command)
+app.command()(plans.compare)
 app.command()(rules.rule)
 app.command()(responses.respond)
 app.command("options")(cases.list_options)

@@ -24,6 +24,7 @@ from aegle.report.language import Language
 from aegle.response.matching import tracked
 from aegle.workflow import case_folder
 from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.dose_planning import library_digest
 from aegle.workflow.exporting import publish
 from aegle.workflow.options import CaseOptions
 from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
@@ -61,7 +62,10 @@ def pipeline(options: CaseOptions) -> Pipeline:
         choice=options.choice,
         margins=options.margins,
         prescription=options.prescription,
+        experience=options.experience,
+        library_sha256=library_digest(options.experience),
         photons=options.photons,
+        protons=options.protons,
         densities=density_table(options.density),
     )
     following = FollowOptions(

@@ -30,8 +30,9 @@ from aegle.domain.worklist import Worklist
 from aegle.imaging.rigid_ct import RigidOptions, register_rigid
 from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.density_table import DensityTable
+from aegle.planning.experienced import ExperienceOptions, experienced
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
-from aegle.planning.plan_check import check
+from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
 from aegle.recognition.classify import ClassifyOptions, classify
@@ -42,7 +43,7 @@ from aegle.recognition.thorax_ct import notices as about_organs
 from aegle.recognition.tumours import LesionOptions, find_lesions
 from aegle.response.matching import MatchOptions, match
 from aegle.response.recist_1_1 import Recist11Options, assess
-from aegle.workflow.dose_planning import plan_on
+from aegle.workflow.dose_planning import checked, plan_on
 from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
 
@@ -78,7 +79,11 @@ class TreatmentOptions:
     choice: TargetChoice
     margins: TargetOptions
     prescription: PrescriptionOptions
+    experience: ExperienceOptions
+    library_sha256: str
+    """Of the library of earlier patients; empty: none."""
     photons: PhotonPlanOptions
+    protons: ProtonPlanOptions
     densities: DensityTable | None = None
     """Of the CT's scanner; None: a generic one."""
 
@@ -225,11 +230,13 @@ def plan_treatment(
         targets = make_targets(body, gross, options=options.margins)
         prescription = prescribe(targets, organs, options=options.prescription)
         known = StructureSet((*targets, *organs))
+        prescription, said = experienced(prescription, known, options=options.experience)
         made = plan_on(image, known, prescription, options=options, progress=progress)
+        made = replace(made, notices=(*made.notices, *said))
     except InputError as error:
         return Planning(plan=None, reason=Text("No plan was made: {error}", {"error": str(error)}))
-    checked = check(made, options=options.photons)
-    return Planning(plan=made, visit=index, image=image.name, reason=reason, check=checked)
+    found = checked(made, options)
+    return Planning(plan=made, visit=index, image=image.name, reason=reason, check=found)
 
 
 def planning_visit(
