@@ -36,6 +36,7 @@ __all__ = [
     "describe",
     "doctor",
     "evaluate",
+    "explain",
     "plan",
     "plan_numbers",
     "predict",
@@ -321,6 +322,35 @@ def predict(
 
     moment = _moment(now)
     return predicting.run(Path(model), Path(path), Path(out), now=moment, announce=announce)
+
+
+def explain(
+    model: str | Path,
+    path: str | Path,
+    out: str | Path,
+    *,
+    method: str = "",
+    audit: bool = False,
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Show where the evidence for the likeliest class lies, or measure how far to trust that.
+
+    Args:
+        model: Model file of a classifier.
+        path: Images; for an audit a folder with masks and a manifest that names them.
+        out: Folder for the results.
+        method: How evidence is found; the default is what an audit on made lesions prefers.
+        audit: Whether all methods are measured against masks.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: The model is no classifier, or an image cannot be used.
+        OptionError: There is no such method.
+    """
+    from aegle.workflow.learning import explaining
+
+    request = explaining.Request(model=Path(model), path=Path(path), out=Path(out), method=method)
+    return (explaining.run_audit if audit else explaining.run)(request, announce=announce)
 
 
 def summary(results: "CaseResults") -> dict[str, Any]:

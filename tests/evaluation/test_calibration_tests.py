@@ -35,7 +35,7 @@ def cohort(seed, cases=600, power=1.0):
 
 
 def test_spiegelhalters_z_by_hand():
-    # ((1-.8)(-.6) + (0-.3)(.4) + (1-.6)(-.2)) / sqrt(.36*.16 + .16*.21 + .04*.24)
+    # By the definition: -0.12 - 0.12 - 0.08 over the root of 0.0576 + 0.0336 + 0.0096.
     z = spiegelhalter_z(np.array([0.8, 0.3, 0.6]), np.array([True, False, True]))
 
     assert z == pytest.approx(-0.32 / np.sqrt(0.1008))
