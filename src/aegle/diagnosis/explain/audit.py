@@ -204,7 +204,7 @@ def _randomised(
         len(range(seed % len(images), len(images), max(1, len(images) // 4)))
         for seed in range(seeds)
     )
-    return float(np.mean(correlations)) if correlations else float("nan"), flat / tried
+    return float(np.mean(correlations)) if correlations else float("nan"), float(flat / tried)
 
 
 def _put_in_and_out(

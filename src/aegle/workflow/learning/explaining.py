@@ -30,7 +30,7 @@ from aegle.workflow.learning.run_folder import (
 )
 from aegle.workflow.learning.unlabelled import images_at
 
-DEFAULT = "layer-cam"
+DEFAULT = "guided-grad-cam"
 """The method that the audit on made lesions prefers; see the page on explanations."""
 KEY = "explanations"
 """Under which an audit lies in a model's extras."""
