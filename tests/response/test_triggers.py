@@ -5,7 +5,6 @@ import pytest
 from aegle.domain.errors import FileError
 from aegle.response.triggers import FACTS, fired, triggers
 
-
 START = '[[trigger]]\nid = "a"\ntext = ""\nsource = ""\n'
 
 
