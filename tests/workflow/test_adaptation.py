@@ -154,10 +154,8 @@ def test_an_unchanged_patient_keeps_the_plan(visits, plan, alignment):
     assert found.fired == ()
     assert found.adapted is None
     np.testing.assert_allclose(found.day.dose.values, plan.dose.values, atol=2e-3)
-    # Energy is averaged over each voxel, so that steep falls of dose become a little less steep.
-    assert found.accumulated.arrived_j == pytest.approx(found.accumulated.given_j, rel=5e-3)
-    for before, after in zip(plan.goals, found.accumulated_goals, strict=True):
-        assert after.value == pytest.approx(before.value, rel=0.01, abs=0.2)
+    np.testing.assert_allclose(found.accumulated.dose.values, plan.dose.values, atol=2e-3)
+    assert found.accumulated.arrived_j == pytest.approx(found.accumulated.given_j, rel=1e-4)
 
 
 def test_what_cannot_be_judged_is_refused(visits, plan, alignment):

@@ -2,10 +2,10 @@
 
 Energy and mass transfer carries the energy that was deposited in each piece of tissue, and its
 mass, to where that piece lies on the reference CT; dose there is energy over mass. It is worked
-out from the reference side: a voxel is cut into parts, each part is followed to the day's CT, and
-the volume that it takes there is the Jacobian determinant of the alignment. Summed over all parts
-this is the integral over the day's CT, so that energy is neither made nor lost where the alignment
-keeps mass.
+out from the reference side: a voxel is cut into parts, each part is followed to the voxel of the
+day's CT in which it lies, and the volume that it takes there is the Jacobian determinant of the
+alignment. Summed over all parts this is the sum over the day's CT, so that energy is neither made
+nor lost where the alignment keeps mass.
 
 Direct mapping reads the day's dose where each voxel's middle lies. It is what most systems do; it
 conserves nothing, and says so.
@@ -55,7 +55,7 @@ class AccumulationOptions:
     ] = "energy-mass"
     parts: Annotated[
         int, option("Parts of a voxel along each side that are followed by themselves", ge=1, le=5)
-    ] = 2
+    ] = 3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -160,7 +160,7 @@ def _direct(one: Delivery, alignment: Registration, grid: Grid) -> Floats:
     result = np.zeros(grid.shape)
     for start, end in _slabs(grid.shape[0], grid.shape[1] * grid.shape[2]):
         points_mm = grid.to_patient(_indices(start, end, grid, 1, rim=0))
-        result[start:end] = _read(one.dose, alignment.to_moving(points_mm))
+        result[start:end] = _read(one.dose, alignment.to_moving(points_mm), order=1)
     return result
 
 
@@ -173,8 +173,8 @@ def _energy_over_mass(one: Delivery, alignment: Registration, grid: Grid, parts:
     for start, end in _slabs(grid.shape[0], grid.shape[1] * grid.shape[2] * parts**3):
         found_mm = alignment.to_moving(grid.to_patient(_indices(start, end, grid, parts, rim=1)))
         volume = _volumes(found_mm)
-        mass = _read(density, found_mm) * volume
-        energy = _read(one.dose, found_mm) * mass
+        mass = _read(density, found_mm, order=0) * volume
+        energy = _read(one.dose, found_mm, order=0) * mass
         joined = (end - start, parts, grid.shape[1], parts, grid.shape[2], parts)
         inside = tuple(slice(1, -1) for _ in range(3))
         energy, mass = (x[inside].reshape(joined).sum(axis=(1, 3, 5)) for x in (energy, mass))
@@ -205,13 +205,13 @@ def _volumes(points_mm: Floats) -> Floats:
     return volumes
 
 
-def _read(volume: Volume, points_mm: Floats) -> Floats:
-    """Return values at places, linear between voxels; 0 outside the image."""
+def _read(volume: Volume, points_mm: Floats, *, order: int) -> Floats:
+    """Return values at places, of the voxel (order 0) or linear (1); 0 outside the image."""
     indices = np.moveaxis(volume.grid.to_indices(points_mm), -1, 0)
     outside = np.zeros(indices.shape[1:], np.bool_)
     for index, count in zip(indices, volume.grid.shape, strict=True):
         outside |= (index < -0.5) | (index > count - 0.5)
     found: Floats = map_coordinates(
-        volume.values, indices, np.float64, order=1, mode="nearest", prefilter=False
+        volume.values, indices, np.float64, order=order, mode="nearest", prefilter=False
     )
     return np.where(outside, 0.0, found)
