@@ -154,8 +154,10 @@ def test_energy_and_mass_arrive_where_pieces_pushed_forward_carry_them():
 
     inner = np.zeros(GRID.shape, bool)
     inner[6:-6, 6:-6, 6:-6] = True
-    pushed = energy[inner] / mass[inner]
-    assert np.abs(found[inner] - pushed).max() < 0.02 * given.max()
+    missed = np.abs(found[inner] - energy[inner] / mass[inner]) / given.max()
+    # Both cut each voxel, of one dose, into thirds; where dose is steep that shows.
+    assert missed.max() < 0.04
+    assert missed.mean() < 0.003
 
 
 @pytest.mark.parametrize("options", [ENERGY, DIRECT])

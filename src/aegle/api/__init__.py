@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from aegle.api.cases import demo, doctor, run, summary
 from aegle.api.learning import evaluate, explain, predict, recipe, train
-from aegle.api.planning import compare, plan, protocols
+from aegle.api.planning import adapt, compare, plan, protocols
 from aegle.workflow.options import CaseOptions, describe, read_options
 
 if TYPE_CHECKING:
     from aegle.diagnosis.published import rule, rules
     from aegle.phantoms.thorax import ThoraxOptions
+    from aegle.workflow.adapting import AdaptationInputs
     from aegle.workflow.demo import Demo
     from aegle.workflow.plan_comparing import ComparisonInputs
     from aegle.workflow.radiotherapy import PlanInputs, plan_numbers
     from aegle.workflow.responding import criteria, respond
 
 __all__ = [
+    "AdaptationInputs",
     "CaseOptions",
     "ComparisonInputs",
     "Demo",
     "PlanInputs",
     "ThoraxOptions",
+    "adapt",
     "compare",
     "criteria",
     "demo",
@@ -50,6 +53,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "AdaptationInputs": "aegle.workflow.adapting",
     "ComparisonInputs": "aegle.workflow.plan_comparing",
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",

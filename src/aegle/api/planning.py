@@ -10,6 +10,7 @@ from aegle.workflow.options import CaseOptions
 
 if TYPE_CHECKING:
     from aegle.report.language import Language
+    from aegle.workflow.adapting import AdaptationInputs, Adapted
     from aegle.workflow.pipeline import Announce
     from aegle.workflow.plan_comparing import Compared, ComparisonInputs
     from aegle.workflow.radiotherapy import PlanInputs, Planned
@@ -99,4 +100,39 @@ def compare(
 
     return compare_plans(
         Request(inputs, Path(out), moment_given(now), options_given(options), language)
+    )
+
+
+def adapt(
+    inputs: "AdaptationInputs",
+    out: str | Path,
+    *,
+    options: CaseOptions | Mapping[str, Any] | None = None,
+    language: "Language" = "en",
+    now: datetime | str | None = None,
+) -> "Adapted":
+    """Judge a plan that is being given on a later CT, and propose another if there is a reason.
+
+    Args:
+        inputs: Folder of the plan, CT of the day and what is drawn on it.
+        out: Folder for numbers, page and proposal.
+        options: How CTs are aligned, doses added up, and when a plan is made anew.
+        language: Language of the page.
+        now: Time stamped on everything written; the present by default.
+
+    Raises:
+        InputError: A file cannot be used; the message names file, finding and remedy.
+        OptionError: Something that is needed is not given.
+    """
+    require_language(language)
+    from aegle.workflow.adapting import AdaptationRequest, adapt_plan
+
+    return adapt_plan(
+        AdaptationRequest(
+            inputs=inputs,
+            out=Path(out),
+            now=moment_given(now),
+            options=options_given(options),
+            language=language,
+        )
     )

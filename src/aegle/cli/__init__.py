@@ -32,6 +32,7 @@ for command in (
 ):
     app.command()(command)
 app.command()(plans.compare)
+app.command()(plans.adapt)
 app.command()(rules.rule)
 app.command()(responses.respond)
 app.command("options")(cases.list_options)

@@ -223,3 +223,58 @@ def _show(found: dict[str, Any]) -> None:
     output.print(table)
     for notice in found["notices"]:
         output.print(f"Note: {notice}", markup=False)
+
+
+def adapt(
+    plan: Annotated[Path, typer.Argument(help="Folder of `aegle plan` or `aegle run`.")],
+    ct: Annotated[Path, typer.Option("--ct", help="CT of the day.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the proposal.")],
+    structures: Annotated[
+        Path | None,
+        typer.Option(
+            "--structures",
+            help="Drawn on the CT of the day: RTSTRUCT, SEG, label map or folder of masks. What is "
+            "not drawn is carried over from the planning CT.",
+        ),
+    ] = None,
+    planning_ct: Annotated[
+        Path | None,
+        typer.Option("--planning-ct", help="CT that was planned on, if the folder lacks it."),
+    ] = None,
+    language: LanguageOption = "en",
+    options: Annotated[
+        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
+    ] = None,
+    settings: SettingsOption = None,
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a plan on a later CT: dose of the day and in all, and a new plan if there is a reason.
+
+    Example: `aegle adapt plan/ --planning-ct ct0/ --ct ct1/ --set adaptation.fractions_given=10
+    --out adapted`
+    """
+    from aegle import api
+
+    chosen = api.read_options(options, settings or ())
+    inputs = api.AdaptationInputs(plan=plan, ct=ct, structures=structures, planning_ct=planning_ct)
+    with stoppable():
+        made = api.adapt(inputs, out, options=chosen, language=language, now=now)
+    if as_json:
+        print_json(made.numbers)
+        return
+    found = made.found
+    for result in found.day.goals:
+        mark = "met" if result.is_met else "MISSED"
+        goal = result.goal
+        name = f"{goal.structure} {goal.metric.value}{'' if goal.at is None else f'{goal.at:g}'}"
+        output.print(f"{name}: {result.value:.1f}, {mark} on the day", markup=False)
+    for one in found.fired:
+        output.print(f"Reason to plan anew: {one.reason}", markup=False)
+    if found.adapted is None:
+        output.print("The plan still fits; nothing is proposed.")
+    else:
+        output.print(f"Proposal: {made.folder.resolve()}", markup=False)
+    for notice in found.notices:
+        output.print(f"Note: {notice}", markup=False)
+    output.print(aegle.RESEARCH_USE, markup=False)

@@ -44,7 +44,7 @@ NEAR_TARGET_MM = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptationOptions:
+class AdaptationOptions(AccumulationOptions):
     """When a plan is made anew, and how doses are added up."""
 
     fractions_given: Annotated[
@@ -54,9 +54,6 @@ class AdaptationOptions:
         str, option("TOML file of reasons to plan anew; those of Aegle if empty")
     ] = ""
     always: Annotated[bool, option("Plan anew whether or not there is a reason")] = False
-    accumulation: Annotated[
-        AccumulationOptions, option("How doses of several days are added up")
-    ] = AccumulationOptions()
 
 
 @plain(frozen=True, eq=False, kw_only=True)
@@ -188,7 +185,7 @@ def _in_all(
         Delivery(dose=_times(plan.dose, share), ct=planning_ct, alignment=None),
         Delivery(dose=_times(day.dose, 1 - share), ct=today.ct, alignment=today.alignment),
     )
-    return accumulate(parts, planning_ct, options=options.accumulation)
+    return accumulate(parts, planning_ct, options=options)
 
 
 def _times(dose: Volume, factor: float) -> Volume:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aegle.diagnosis.suggest import SuggestOptions
     from aegle.dicom.image_options import ImageOptions
     from aegle.dicom.listing import ScanOptions
+    from aegle.imaging.registration import RegistrationOptions
     from aegle.imaging.rigid_ct import RigidOptions
     from aegle.operations.triage import TriageOptions
     from aegle.planning.alternatives import AlternativeOptions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from aegle.recognition.tumours import LesionOptions
     from aegle.response.matching import MatchOptions
     from aegle.response.recist_1_1 import Recist11Options
+    from aegle.workflow.adaptation import AdaptationOptions
     from aegle.workflow.image_files import FileOptions
 
 
@@ -77,8 +79,10 @@ _KINDS = {
     "alternatives": "aegle.planning.alternatives.AlternativeOptions",
     "gamma": "aegle.planning.gamma.GammaOptions",
     "registration": "aegle.imaging.rigid_ct.RigidOptions",
+    "alignment": "aegle.imaging.registration.RegistrationOptions",
     "matching": "aegle.response.matching.MatchOptions",
     "recist": "aegle.response.recist_1_1.Recist11Options",
+    "adaptation": "aegle.workflow.adaptation.AdaptationOptions",
     "worklist": "aegle.operations.triage.TriageOptions",
 }
 SECTIONS = tuple(_KINDS)
@@ -121,8 +125,10 @@ class CaseOptions:
     alternatives: "AlternativeOptions" = field(default_factory=_default("alternatives"))
     gamma: "GammaOptions" = field(default_factory=_default("gamma"))
     registration: "RigidOptions" = field(default_factory=_default("registration"))
+    alignment: "RegistrationOptions" = field(default_factory=_default("alignment"))
     matching: "MatchOptions" = field(default_factory=_default("matching"))
     recist: "Recist11Options" = field(default_factory=_default("recist"))
+    adaptation: "AdaptationOptions" = field(default_factory=_default("adaptation"))
     worklist: "TriageOptions" = field(default_factory=_default("worklist"))
 
     def __post_init__(self) -> None:

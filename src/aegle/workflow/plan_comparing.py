@@ -92,7 +92,7 @@ class Compared:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Side:
+class Side:
     """A plan with the patient it belongs to, and its CT where that is kept."""
 
     plan: Plan
@@ -145,7 +145,7 @@ def comparison_numbers(pair: Pair) -> dict[str, Any]:
                 "machine": plan.machine,
                 "dose_gy": plan.prescription.dose_gy,
                 "fractions": plan.prescription.fractions,
-                "goals": [_goal(result) for result in plan.goals],
+                "goals": [goal_numbers(result) for result in plan.goals],
                 "mean_gy": {curve.structure: curve.mean_gy for curve in plan.curves},
             }
             for name, plan in zip(pair.names, (pair.first, pair.second), strict=True)
@@ -163,7 +163,8 @@ def comparison_numbers(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _goal(result: GoalResult) -> dict[str, Any]:
+def goal_numbers(result: GoalResult) -> dict[str, Any]:
+    """Return a goal and what was reached as plain data."""
     goal = result.goal
     return {
         "structure": goal.structure,
@@ -183,8 +184,8 @@ def _image(request: ComparisonRequest) -> Image | None:
     return scanned_ct(Path(request.inputs.ct), request.options).image
 
 
-def _sides(request: ComparisonRequest) -> tuple[_Side, _Side]:
-    kept = [_kept(place) if _is_kept(place) else None for place in request.places]
+def _sides(request: ComparisonRequest) -> tuple[Side, Side]:
+    kept = [kept_plan(place) if _is_kept(place) else None for place in request.places]
     asked = next((one.plan.prescription for one in kept if one is not None), None)
     if request.inputs.prescription is not None:
         asked = protocol(request.inputs.prescription).prescription
@@ -197,8 +198,14 @@ def _is_kept(place: Path) -> bool:
     return (place / "stages" / "plan" / KEY).is_file()
 
 
-def _kept(place: Path) -> _Side:
-    """Return a plan that Aegle made."""
+def kept_plan(place: Path) -> Side:
+    """Return a plan that Aegle made.
+
+    Raises:
+        InputError: The folder holds none.
+    """
+    if not _is_kept(place):
+        raise InputError(f"{place}: no plan is kept there; give a folder of `aegle plan` or `run`.")
     folder = CaseFolder(place)
     planning = folder.load("plan", Planning)
     if planning.plan is None:
@@ -208,7 +215,7 @@ def _kept(place: Path) -> _Side:
         examinations = folder.load("images", Examinations)
         image = examinations.visits[planning.visit].image(planning.image)
     patient = str(folder.record().get("summary", {}).get("patient", ""))
-    return _Side(plan=planning.plan, patient=patient, image=image)
+    return Side(plan=planning.plan, patient=patient, image=image)
 
 
 def _files(place: Path, request: ComparisonRequest) -> dict[str, Path]:
@@ -237,7 +244,7 @@ def _files(place: Path, request: ComparisonRequest) -> dict[str, Path]:
     return found
 
 
-def _given(place: Path, request: ComparisonRequest, asked: Prescription | None) -> _Side:
+def _given(place: Path, request: ComparisonRequest, asked: Prescription | None) -> Side:
     """Return a plan that comes as RT objects."""
     files = _files(place, request)
     if request.inputs.ct is None:
@@ -267,7 +274,7 @@ def _given(place: Path, request: ComparisonRequest, asked: Prescription | None) 
         goals=evaluate(wanted.goals, dose, own.structures),
         rbe=1.1 if is_of_protons else 1.0,
     )
-    return _Side(plan=plan, patient=own.patient.id, image=own.image)
+    return Side(plan=plan, patient=own.patient.id, image=own.image)
 
 
 def _beams(files: dict[str, Path]) -> tuple[tuple[Beam, ...], bool]:
