@@ -141,9 +141,8 @@ def _on_the_day(planned_on: StructureSet, today: Today) -> StructureSet:
         for one in planned_on
         if one.name != LUNGS_MINUS_GTV
     ]
-    names = {one.name for one in carried}
-    found = StructureSet((*carried, *(one for one in today.drawn if one.name not in names)))
-    lungs = lungs_of(found)
+    found = StructureSet(tuple(carried))
+    lungs = lungs_of(today.drawn) or lungs_of(found)
     if LUNGS_MINUS_GTV in planned_on and lungs:
         return with_lungs_minus_gtv(found, lungs, found.of_type(StructureType.LESION))
     if LUNGS_MINUS_GTV in planned_on:

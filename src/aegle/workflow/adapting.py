@@ -30,7 +30,7 @@ from aegle.planning.targets import GTV, make_targets
 from aegle.report import comparison_page, html, pdf
 from aegle.report.comparison_page import Heading
 from aegle.report.files import write_whole
-from aegle.report.language import Language
+from aegle.report.language import Language, words
 from aegle.report.plan_comparison import Pair
 from aegle.workflow.adaptation import Today, adapt
 from aegle.workflow.options import CaseOptions
@@ -190,17 +190,24 @@ def _write_proposal(
         curves=found.day.curves,
         goals=found.day.goals,
         scenarios=(),
-        notices=(*(one.reason for one in found.fired), *found.notices),
+        notices=(),
     )
+    told = words(request.language)
     pair = Pair(
         image=image,
         first=given,
         second=adapted,
-        names=NAMES,
+        names=(told(NAMES[0]), told(NAMES[1])),
         gamma=agreement(given, adapted, options=request.options.gamma),
     )
     heading = Heading(patient=Patient(id=patient.id), now=request.now)
-    page = comparison_page.build(heading, pair, request.language)
+    page = comparison_page.build(
+        heading,
+        pair,
+        request.language,
+        reasons=tuple(one.reason for one in found.fired),
+        notices=found.notices,
+    )
     write_whole(request.out / PAGE, html.render(page).encode("utf-8"))
     write_whole(request.out / PAPER, pdf.render(page))
     folder = request.out / DICOM
