@@ -21,7 +21,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate, models.predict):
+for command in (
+    cases.demo,
+    cases.run,
+    cases.follow,
+    plans.plan,
+    models.train,
+    models.evaluate,
+    models.predict,
+):
     app.command()(command)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)
