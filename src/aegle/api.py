@@ -126,7 +126,6 @@ def follow(
 
     Raises:
         InputError: As for :func:`run`; also if the visits belong to different patients.
-        OptionError: As for :func:`run`; also if there is no later visit.
     """
     chosen, moment = _options(options), _moment(now)
     _require_language(language)

@@ -17,7 +17,7 @@ from aegle.dicom import (
 from aegle.domain.case import CaseResults
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Image
-from aegle.report import fhir, html, pdf, pictures
+from aegle.report import fhir, html, pdf, pictures, timeline_page
 from aegle.report.language import Language
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.follow_objects import time_point, write_alignments
@@ -25,6 +25,7 @@ from aegle.workflow.stage import Progress, silent
 from aegle.workflow.summary import summary
 
 REPORT = "report.html"
+TIMELINE = "timeline.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,16 @@ def publish(
 
 
 def _outputs(results: CaseResults, language: Language) -> tuple[Output, ...]:
+    course = (
+        ()
+        if results.following.follow_up is None
+        else (
+            Output(
+                name=TIMELINE,
+                write=lambda path: timeline_page.write(results, path, language=language),
+            ),
+        )
+    )
     return (
         Output(name="dicom", write=lambda path: write_dicom(results, path)),
         Output(name="fhir.json", write=lambda path: fhir.write(results, path)),
@@ -68,6 +79,7 @@ def _outputs(results: CaseResults, language: Language) -> tuple[Output, ...]:
             write=lambda path: pictures.overview(results, path, language=language),
         ),
         Output(name=REPORT, write=lambda path: html.write(results, path, language=language)),
+        *course,
         Output(name="report.pdf", write=lambda path: pdf.write(results, path, language=language)),
     )
 
