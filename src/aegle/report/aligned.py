@@ -170,13 +170,21 @@ def _frames(view: View, chosen: list[int], window: Window, seen: _Seen | None) -
         if registration is not None:
             places = registration.to_moving(places)
         at = np.moveaxis(image.volume.grid.to_indices(places), -1, 0)
-        values = map_coordinates(image.volume.values, at, order=1, cval=np.nan, output=np.float32)
+        values = map_coordinates(
+            image.volume.values, at, order=1, mode="nearest", output=np.float32
+        )
         frame = window.grey(values)
-        frame[~np.isfinite(values)] = OUTSIDE_RGB
+        frame[~_within(at, image.volume.grid.shape)] = OUTSIDE_RGB
         inside = map_coordinates(seen.lesions, at, order=0, cval=0).astype(bool)
         frame[inside & ~binary_erosion(inside)] = LESION_RGB
         frames.append(frame)
     return np.stack(frames)
+
+
+def _within(at: Points, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Return which indices, axis first, lie in a voxel of the image, its outer half included."""
+    ends = np.reshape(shape, (3, 1, 1)) - 0.5
+    return np.asarray(((at >= -0.5) & (at <= ends)).all(axis=0), dtype=np.bool_)
 
 
 def _union(lesions: list[Lesion], image: Image) -> NDArray[np.uint8]:
@@ -191,12 +199,17 @@ def pixel_places(view: View, index: int) -> Points:
     down_mm, right_mm = np.multiply(view.shape, view.pixel_mm)
     step = max(down_mm, right_mm) / PIXELS
     first, below, beside = view.corners_mm(index)
-    rows = np.arange(max(1, round(down_mm / step))) * step / view.pixel_mm[0]
-    columns = np.arange(max(1, round(right_mm / step))) * step / view.pixel_mm[1]
+    rows = _centres(down_mm, step) / view.pixel_mm[0] - 0.5
+    columns = _centres(right_mm, step) / view.pixel_mm[1] - 0.5
     places: Points = (
         first + rows[:, None, None] * (below - first) + columns[None, :, None] * (beside - first)
     )
     return places
+
+
+def _centres(length_mm: float, step_mm: float) -> NDArray[np.float64]:
+    """Return the middles of pixels along a length that starts at the border of the image [mm]."""
+    return (np.arange(max(1, round(length_mm / step_mm))) + 0.5) * step_mm
 
 
 def jpeg(frame: NDArray[np.uint8]) -> bytes:

@@ -98,6 +98,7 @@ def _labels(told: Words) -> dict[str, str]:
         "slice": told("Slice"),
         "central": told("Three central slices"),
         "legend": told("Legend"),
+        "course": told("Response and lesions"),
         "go": told("Go to lesion"),
         "not_shown": told("Not aligned, so not shown."),
         "report": told("Whole report"),
