@@ -153,6 +153,8 @@ def test_files_without_dates_stay_in_the_order_given_and_keep_their_own_labels(t
     assert [len(v.images[0].structures) for v in found.visits] == [1, 1]
     columns = [v.images[0].structures["m1" if n == 0 else "m5"] for n, v in enumerate(found.visits)]
     assert [s.start[2] for s in columns] == [1, 5]
+    # Given for follow-up, a label without an organ's name is a lesion.
+    assert [s.type.value for s in columns] == ["GTV", "GTV"]
     assert "the order given is taken" in str(found.visits[0].notices[0])
 
 

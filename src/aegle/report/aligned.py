@@ -209,7 +209,8 @@ def pixel_places(view: View, index: int) -> Points:
 
 def _centres(length_mm: float, step_mm: float) -> NDArray[np.float64]:
     """Return the middles of pixels along a length that starts at the border of the image [mm]."""
-    return (np.arange(max(1, round(length_mm / step_mm))) + 0.5) * step_mm
+    count = max(1, round(length_mm / step_mm))
+    return np.asarray((np.arange(count) + 0.5) * step_mm, dtype=np.float64)
 
 
 def jpeg(frame: NDArray[np.uint8]) -> bytes:

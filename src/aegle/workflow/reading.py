@@ -15,13 +15,14 @@ from aegle.dicom.listing import ScanOptions, SetAside
 from aegle.dicom.scan import Scan, ScannedInstance, ScannedSeries, ScannedStudy, scan
 from aegle.dicom.sop_classes import object_name
 from aegle.domain.case import Examinations
+from aegle.domain.codes import StructureType, body_part
 from aegle.domain.errors import FileError, IdentityError, InputError
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Examination, Image, Patient, Projection
 from aegle.domain.text import Text
 from aegle.record.identity import digest
 from aegle.workflow.given_visits import VisitsInOrder
-from aegle.workflow.image_files import FileOptions, visits_of_files, with_labels
+from aegle.workflow.image_files import FileOptions, Labels, visits_of_files, with_labels
 from aegle.workflow.stage import Progress
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -172,8 +173,20 @@ def _visits_as_given(
         labels, more = visits_of_files(
             files, patient, options=options.files, is_known_labels=visit.structures
         )
-        visits += with_labels([*own, *more], labels)
+        told = [_as_lesions(one) if one.path in visit.structures else one for one in labels]
+        visits += with_labels([*own, *more], told)
     return visits
+
+
+def _as_lesions(labels: Labels) -> Labels:
+    """Take what was given for follow-up and has no name of an organ for a lesion."""
+    meant = (
+        replace(s, type=StructureType.LESION)
+        if s.type is StructureType.ORGAN and body_part(s.name) is None
+        else s
+        for s in labels.structures
+    )
+    return replace(labels, structures=StructureSet(tuple(meant)))
 
 
 def _no_images(studies: list[ScannedStudy]) -> InputError:
