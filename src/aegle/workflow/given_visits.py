@@ -173,7 +173,7 @@ def _ordered(visits: list[GivenVisit]) -> VisitsInOrder:
                 "The visits were given in another order than their dates say, and not every visit "
                 "has a date; give them oldest first."
             )
-        notice = Text(ORDER_AS_GIVEN, {"baseline": visits[0].path.name})
+        notice = Text(ORDER_AS_GIVEN, {"baseline": _called(visits[0], visits)})
         return VisitsInOrder(visits=tuple(visits), notices=(notice,))
     order = sorted(range(len(visits)), key=lambda n: (dated[n], n))
     if order == list(range(len(visits))):
@@ -182,9 +182,16 @@ def _ordered(visits: list[GivenVisit]) -> VisitsInOrder:
     notice = Text(
         ORDER_CHANGED,
         {
-            "baseline": first.path.name,
+            "baseline": _called(first, visits),
             "day": f"{dated[order[0]]:%Y-%m-%d}",
-            "given": visits[0].path.name,
+            "given": _called(visits[0], visits),
         },
     )
     return VisitsInOrder(visits=tuple(visits[n] for n in order), notices=(notice,))
+
+
+def _called(visit: GivenVisit, visits: list[GivenVisit]) -> str:
+    """Return a visit's name, or its whole path if another visit has the same name."""
+    name = visit.path.name
+    is_alone = sum(other.path.name == name for other in visits) == 1
+    return name if name and is_alone else str(visit.path)
