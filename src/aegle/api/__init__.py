@@ -9,7 +9,7 @@ results.findings.visits[0].lesions[0].diameters.longest_mm
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from aegle.api.cases import demo, doctor, run, summary
+from aegle.api.cases import demo, doctor, follow, run, summary
 from aegle.api.learning import evaluate, explain, predict, recipe, train
 from aegle.api.planning import adapt, compare, plan, protocols
 from aegle.workflow.options import CaseOptions, describe, read_options
@@ -38,6 +38,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "explain",
+    "follow",
     "plan",
     "plan_numbers",
     "predict",

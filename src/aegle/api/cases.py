@@ -60,6 +60,37 @@ def run(
     return journey.run(request, announce=announce or unannounced)
 
 
+def follow(
+    visits: Iterable["str | Path | tuple[str | Path, str | Path]"],
+    out: str | Path,
+    *,
+    options: CaseOptions | Mapping[str, Any] | None = None,
+    language: "Language" = "en",
+    now: datetime | str | None = None,
+    announce: "Announce | None" = None,
+) -> "CaseResults":
+    """Compare visits of one patient, oldest first; like :func:`run`, but each path is one visit.
+
+    Args:
+        visits: Baseline and later visits: a path each, or a pair of that and a label map.
+        out: Folder of the case.
+        options: How each stage is set.
+        language: Of the report, ``en`` or ``zh``.
+        now: Time stamp on everything written; the present by default.
+        announce: Told of each stage before it starts.
+
+    Raises:
+        InputError: As for :func:`run`; also if the visits belong to different patients.
+    """
+    chosen, moment = options_given(options), moment_given(now)
+    require_language(language)
+    from aegle.workflow import journey
+    from aegle.workflow.pipeline import unannounced
+
+    rest = {"out": Path(out), "now": moment, "options": chosen, "language": language}
+    return journey.run(journey.follow_up(visits, **rest), announce=announce or unannounced)
+
+
 def demo(
     out: str | Path,
     *,

@@ -24,6 +24,7 @@ app = typer.Typer(
 for command in (
     cases.demo,
     cases.run,
+    cases.follow,
     plans.plan,
     models.train,
     models.evaluate,

@@ -12,6 +12,7 @@ from aegle.domain.response import FollowUp, Response, ResponseCategory
 from aegle.domain.study import Image
 from aegle.domain.timeline import TimelineEntry
 from aegle.domain.volume import Quantity
+from aegle.report.aligned import aligned_slices
 from aegle.report.blocks import (
     Block,
     Card,
@@ -23,6 +24,7 @@ from aegle.report.blocks import (
     Tone,
 )
 from aegle.report.charts import Visit, chart, chart_picture, encoded, plot_trend
+from aegle.report.course import TONES, case_from_baseline, central_slices, response_table
 from aegle.report.drawing import Picture
 from aegle.report.find import findings_of, picture_of, subject_of
 from aegle.report.language import Words, clean
@@ -31,13 +33,7 @@ from aegle.report.slices import Place, close_up, empty_close_up
 
 MOST_TRACKS = 6
 """Lesions that are pictured over time; more would bury the reader."""
-RESPONSE_TONES = {
-    ResponseCategory.COMPLETE_RESPONSE: Tone.GOOD,
-    ResponseCategory.PARTIAL_RESPONSE: Tone.GOOD,
-    ResponseCategory.STABLE_DISEASE: Tone.CALM,
-    ResponseCategory.PROGRESSIVE_DISEASE: Tone.BAD,
-    ResponseCategory.NOT_EVALUABLE: Tone.WARN,
-}
+RESPONSE_TONES = TONES
 RESPONSE_NAMES = {
     category: category.name.replace("_", " ").capitalize() for category in ResponseCategory
 }
@@ -46,6 +42,7 @@ VERDICT_TONES = {Verdict.GOOD: Tone.GOOD, Verdict.DOUBTFUL: Tone.WARN, Verdict.F
 
 def section(results: CaseResults, words: Words, palette: Palette) -> Section:
     """Return the chapter."""
+    results = case_from_baseline(results)
     following = results.following
     reason = words.text(following.reason)
     blocks: list[Block] = []
@@ -63,14 +60,44 @@ def section(results: CaseResults, words: Words, palette: Palette) -> Section:
     )
 
 
+def overview(results: CaseResults, words: Words) -> tuple[Block, ...]:
+    """Return the responses, trends and lesions in short, for the page of the course."""
+    results = case_from_baseline(results)
+    follow_up = results.following.follow_up
+    if follow_up is None:
+        return (Paragraph(words.text(results.following.reason), Tone.CALM),)
+    return (
+        *_cautions(results, words),
+        response_table(follow_up, _labels(results, words), words),
+        _trend(results, follow_up, words),
+        _lesion_table(results, follow_up, words),
+    )
+
+
+def _labels(results: CaseResults, words: Words) -> list[str]:
+    count = len(results.examinations.visits)
+    return [visit_label(results, visit, words) for visit in range(count)]
+
+
+def _central(results: CaseResults, follow_up: FollowUp, words: Words) -> list[Pictures]:
+    labels = dict(enumerate(_labels(results, words)))
+    return central_slices(aligned_slices(results, follow_up), labels, words)
+
+
+def _cautions(results: CaseResults, words: Words) -> list[Block]:
+    return [Paragraph(words.text(text), Tone.WARN) for text in results.following.cautions]
+
+
 def _follow_up(
     results: CaseResults, follow_up: FollowUp, words: Words, palette: Palette
 ) -> list[Block]:
     return [
+        *_cautions(results, words),
         *(_response_card(results, response, words) for response in follow_up.responses),
         _trend(results, follow_up, words),
         _lesion_table(results, follow_up, words),
         *_questions(results, follow_up, words),
+        *_central(results, follow_up, words),
         *_track_pictures(results, follow_up, words, palette),
         *_alignments(results, follow_up, words),
     ]
