@@ -1,0 +1,110 @@
+"""Network and boosted trees together: how much each counts is chosen on held-out training rows.
+
+For every set of modalities that may be there, the share of the trees is the one whose held-out
+logits have the smallest log loss, so a patient with a missing modality gets what is best without
+it (compare pattern submodels: Fletcher Mercaldo S, Blume JD. Biostatistics 2020;21:236-252).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from aegle.learning.fusion.boosting import BoostingOptions, LateFusion, boost
+from aegle.learning.fusion.fitting import Fusion, FusionOptions, Head, fit
+from aegle.learning.fusion.table import Outcome, Table, Values
+
+INNER = 3
+"""Parts of the training rows that are held out in turn to choose the shares."""
+INNER_MEMBERS = 4
+"""Networks of the ensemble that is trained to choose the shares."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+Pattern = tuple[bool, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Blend:
+    """A network and, for classes, boosted trees."""
+
+    fusion: Fusion
+    late: LateFusion | None = None
+    shares: Mapping[Pattern, float] | None = None
+    """How much the trees count, by which modalities are present."""
+
+    def risk(self, table: Table) -> Values:
+        """Return one number per row, larger where the event is likelier or earlier."""
+        own = self.fusion.risk(table)
+        if self.late is None or self.shares is None:
+            return own
+        share = np.array([self.shares[tuple(row)] for row in table.present().tolist()])
+        both: Values = (1 - share) * own + share * self.late.logits(table)
+        return both
+
+
+def blend(
+    table: Table,
+    outcome: Outcome,
+    head: Head,
+    *,
+    options: FusionOptions,
+    boosting: BoostingOptions,
+) -> Blend:
+    """Train a network and, for classes, boosted trees, and choose how much each counts.
+
+    Args:
+        table: Training rows.
+        outcome: One per row; with times for survival.
+        head: What is foretold.
+        options: Of the network.
+        boosting: Of the trees.
+
+    Raises:
+        InputError: Too few rows of a class, or no event.
+    """
+    fusion = fit(table, outcome, head, options=options)
+    if head != "classify":
+        return Blend(fusion=fusion)
+    late = boost(table, outcome, options=boosting)
+    shares = _shares(table, outcome, options, boosting)
+    return Blend(fusion=fusion, late=late, shares=shares)
+
+
+def _shares(
+    table: Table, outcome: Outcome, options: FusionOptions, boosting: BoostingOptions
+) -> dict[Pattern, float]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    few = replace(options, members=min(options.members, INNER_MEMBERS))
+    patterns = list(product((False, True), repeat=len(table.modalities)))
+    said = np.zeros((len(patterns), 2, len(table.names)))
+    splitter = StratifiedGroupKFold(INNER, shuffle=True, random_state=options.seed)
+    for training, out in splitter.split(table.values, outcome.event, table.groups):
+        rows, known = table.rows(training), outcome.rows(training)
+        pair = (
+            fit(rows, known, "classify", options=few),
+            boost(rows, known, options=boosting),
+        )
+        for place, pattern in enumerate(patterns):
+            left = _only(table.rows(out), pattern)
+            said[place, :, out] = np.stack([model.logits(left).reshape(-1) for model in pair]).T
+    return {
+        pattern: _best(*said[place], outcome) for place, pattern in enumerate(patterns)
+    }
+
+
+def _only(table: Table, pattern: Pattern) -> Table:
+    """Return the table with the modalities of a pattern alone."""
+    for name, kept in zip(table.modalities, pattern, strict=True):
+        table = table if kept else table.without(name)
+    return table
+
+
+def _best(own: Values, trees: Values, outcome: Outcome) -> float:
+    sign = np.where(outcome.event, -1.0, 1.0)
+    losses = [
+        float(np.logaddexp(0, sign * ((1 - share) * own + share * trees)).mean())
+        for share in SHARES
+    ]
+    return SHARES[int(np.argmin(losses))]
