@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate, models.predict):
     app.command()(command)
+app.command()(models.fuse)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)
 

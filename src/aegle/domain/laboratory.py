@@ -1,4 +1,4 @@
-"""What the laboratory said of a patient: values in one unit per analyte, and why others are missing."""
+"""What the laboratory said of a patient: values in one unit per analyte, or why there is none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

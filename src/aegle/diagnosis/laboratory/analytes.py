@@ -21,7 +21,14 @@ from aegle.domain.text import Text
 
 STRICT: Any = {"extra": "forbid"}
 _NUMBER = re.compile(r"\s*(<=|>=|<|>|≤|≥)?\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*")
-_SIGNS: Mapping[str, Comparator] = {"≤": "<=", "≥": ">=", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
+_SIGNS: Mapping[str, Comparator] = {
+    "≤": "<=",
+    "≥": ">=",
+    "<": "<",
+    ">": ">",
+    "<=": "<=",
+    ">=": ">=",
+}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

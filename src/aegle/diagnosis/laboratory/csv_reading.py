@@ -11,7 +11,7 @@ from aegle.domain.errors import FileError
 from aegle.domain.laboratory import LaboratoryTable, LaboratoryValue
 
 COLUMNS = ("patient", "code", "name", "value", "unit", "time")
-"""What a file may hold; ``patient``, ``value``, ``unit`` and one of ``code`` and ``name`` it must."""
+"""What a file may hold; it must have ``patient``, ``value``, ``unit`` and ``code`` or ``name``."""
 LARGEST = 1 << 28
 """Bytes; larger files are refused."""
 

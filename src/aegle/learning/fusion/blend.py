@@ -11,12 +11,10 @@ from itertools import product
 
 import numpy as np
 
-from aegle.learning.fusion.boosting import BoostingOptions, LateFusion, boost
+from aegle.learning.fusion.boosting import BoostingOptions, LateFusion, boost, inner_parts
 from aegle.learning.fusion.fitting import Fusion, FusionOptions, Head, fit
 from aegle.learning.fusion.table import Outcome, Table, Values
 
-INNER = 3
-"""Parts of the training rows that are held out in turn to choose the shares."""
 INNER_MEMBERS = 4
 """Networks of the ensemble that is trained to choose the shares."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -50,6 +48,7 @@ def blend(
     *,
     options: FusionOptions,
     boosting: BoostingOptions,
+    late: LateFusion | None = None,
 ) -> Blend:
     """Train a network and, for classes, boosted trees, and choose how much each counts.
 
@@ -59,6 +58,7 @@ def blend(
         head: What is foretold.
         options: Of the network.
         boosting: Of the trees.
+        late: Trees that were trained on these rows already.
 
     Raises:
         InputError: Too few rows of a class, or no event.
@@ -66,31 +66,24 @@ def blend(
     fusion = fit(table, outcome, head, options=options)
     if head != "classify":
         return Blend(fusion=fusion)
-    late = boost(table, outcome, options=boosting)
-    shares = _shares(table, outcome, options, boosting)
+    late = late or boost(table, outcome, options=boosting)
+    shares = _shares(table, outcome, options, late, boosting.seed)
     return Blend(fusion=fusion, late=late, shares=shares)
 
 
 def _shares(
-    table: Table, outcome: Outcome, options: FusionOptions, boosting: BoostingOptions
+    table: Table, outcome: Outcome, options: FusionOptions, late: LateFusion, seed: int
 ) -> dict[Pattern, float]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
     few = replace(options, members=min(options.members, INNER_MEMBERS))
     patterns = list(product((False, True), repeat=len(table.modalities)))
-    said = np.zeros((len(patterns), 2, len(table.names)))
-    splitter = StratifiedGroupKFold(INNER, shuffle=True, random_state=options.seed)
-    for training, out in splitter.split(table.values, outcome.event, table.groups):
-        rows, known = table.rows(training), outcome.rows(training)
-        pair = (
-            fit(rows, known, "classify", options=few),
-            boost(rows, known, options=boosting),
-        )
+    own = np.zeros((len(patterns), len(table.names)))
+    for training, out in inner_parts(table, outcome, seed):
+        network = fit(table.rows(training), outcome.rows(training), "classify", options=few)
         for place, pattern in enumerate(patterns):
-            left = _only(table.rows(out), pattern)
-            said[place, :, out] = np.stack([model.logits(left).reshape(-1) for model in pair]).T
+            own[place, out] = network.risk(_only(table.rows(out), pattern))
     return {
-        pattern: _best(*said[place], outcome) for place, pattern in enumerate(patterns)
+        pattern: _best(said, late.held_logits(pattern), outcome)
+        for pattern, said in zip(patterns, own, strict=True)
     }
 
 

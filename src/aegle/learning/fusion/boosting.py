@@ -1,14 +1,16 @@
-"""The baseline that always stands beside a fusion model: boosted trees, one per modality, fused late.
+"""The baseline that always stands beside fusion: boosted trees per modality, fused late.
 
 Each modality has its own boosted trees, which take missing values as they are; logistic
 regression weighs their held-out logits. A missing modality adds nothing.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked
 
 from aegle.domain.errors import InputError
@@ -42,6 +44,38 @@ class LateFusion:
     weights: dict[tuple[bool, ...], Values]
     """By which modalities are present: weight of each modality's logit, at least 0, then the
     logit to start from; shape (modality + 1,)."""
+    held: Values | None = None
+    """Held-out logits of the training rows by modality; not kept in a file."""
+
+    def keeping(self, kept: Sequence[bool], names: Sequence[str]) -> "LateFusion":
+        """Return the same without some modalities: what training without them would give.
+
+        Args:
+            kept: Whether each modality stays.
+            names: Those that stay.
+        """
+        where = np.flatnonzero(kept)
+        return LateFusion(
+            trees={name: self.trees[name] for name in names if name in self.trees},
+            weights={
+                tuple(pattern[i] for i in where): weights[[*where, -1]]
+                for pattern, weights in self.weights.items()
+                if not any(there and not stays for there, stays in zip(pattern, kept, strict=True))
+            },
+            held=None if self.held is None else self.held[:, where],
+        )
+
+    def held_logits(self, pattern: tuple[bool, ...]) -> Values:
+        """Return the held-out logits of the training rows with some modalities alone.
+
+        Raises:
+            InputError: The model was read from a file, which does not hold them.
+        """
+        if self.held is None:
+            raise InputError("Held-out logits are not kept in a file; train the model anew.")
+        weights = self.weights[pattern]
+        logits: Values = (self.held * np.array(pattern)) @ weights[:-1] + weights[-1]
+        return logits
 
     def logits(self, table: Table) -> Values:
         """Return the logit of the positive class, shape (row,)."""
@@ -67,22 +101,30 @@ def boost(table: Table, outcome: Outcome, *, options: BoostingOptions) -> LateFu
     Raises:
         InputError: Only one class is there, or one with fewer rows than inner parts.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     if min(outcome.event.sum(), (~outcome.event).sum()) < INNER:
         raise InputError(
             f"Boosted trees need at least {INNER} rows of each of two classes; add patients."
         )
-    splitter = StratifiedGroupKFold(INNER, shuffle=True, random_state=options.seed)
     held = np.zeros((len(table.names), len(table.modalities)))
-    for training, out in splitter.split(table.values, outcome.event, table.groups):
+    for training, out in inner_parts(table, outcome, options.seed):
         trees = _trees(table.rows(training), outcome.rows(training), options)
         held[out] = _said(trees, table.rows(out))
     patterns = product((False, True), repeat=len(table.modalities))
     return LateFusion(
         trees=_trees(table, outcome, options),
         weights={pattern: _weights(held, pattern, outcome) for pattern in patterns},
+        held=held,
     )
+
+
+def inner_parts(
+    table: Table, outcome: Outcome, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield rows to learn from and rows held out, patients whole, the same for every model."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(INNER, shuffle=True, random_state=seed)
+    yield from splitter.split(np.zeros((len(table.names), 1)), outcome.event, table.groups)
 
 
 def _weights(held: Values, pattern: tuple[bool, ...], outcome: Outcome) -> Values:
@@ -108,15 +150,17 @@ def _trees(table: Table, outcome: Outcome, options: BoostingOptions) -> dict[str
         there = table.present()[:, place]
         if len(np.unique(outcome.event[there])) < 2:
             continue
-        made[name] = from_boosting(HistGradientBoostingClassifier(
-            max_iter=options.rounds,
-            learning_rate=options.rate,
-            max_leaf_nodes=options.leaves,
-            min_samples_leaf=options.smallest_leaf,
-            l2_regularization=options.penalty,
-            early_stopping=False,
-            random_state=options.seed,
-        ).fit(_inputs(table, name)[there], outcome.event[there]))
+        made[name] = from_boosting(
+            HistGradientBoostingClassifier(
+                max_iter=options.rounds,
+                learning_rate=options.rate,
+                max_leaf_nodes=options.leaves,
+                min_samples_leaf=options.smallest_leaf,
+                l2_regularization=options.penalty,
+                early_stopping=False,
+                random_state=options.seed,
+            ).fit(_inputs(table, name)[there], outcome.event[there])
+        )
     return made
 
 

@@ -147,7 +147,7 @@ def _train(
         kept = present * _kept(present, options.modality_dropout)
         loss = _loss(network(inputs, kept), outcome, model) + _penalty(network, strength)
         optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()  # type: ignore[no-untyped-call]
+        loss.sum().backward()
         optimiser.step()
         schedule.step()
 

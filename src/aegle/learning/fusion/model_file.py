@@ -136,7 +136,9 @@ def load(path: Path) -> FusionModel:
     try:
         return replace(_built(json.loads(metadata[KEY]), state), digest=digest)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise FileError(path, f"holds facts that do not fit its weights: {error}", REMEDY) from error
+        raise FileError(
+            path, f"holds facts that do not fit its weights: {error}", REMEDY
+        ) from error
 
 
 def _facts_text(model: FusionModel) -> str:
@@ -181,7 +183,9 @@ def _built(facts: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> Fusio
         **{name: arrays[f"encoder.{name}"] for name in ENCODER},
         turned=_under(arrays, "axes."),
     )
-    order = {m: int(facts["inputs"][m]) for m in dict.fromkeys(f.modality for f in encoder.features)}
+    order = {
+        m: int(facts["inputs"][m]) for m in dict.fromkeys(f.modality for f in encoder.features)
+    }
     network = MaskedFusion(order, **facts["network"])
     weights = {n.removeprefix("network."): v for n, v in state.items() if n.startswith("network.")}
     network.load_state_dict(weights)

@@ -6,6 +6,7 @@ Sources:
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,11 +81,10 @@ def discrete_loss(logits: Tensor, outcome: Outcome, ends: Values) -> Tensor:
     return (each * counted).sum(dim=(0, 2)) / len(time)
 
 
-def survival(logits: NDArray[np.floating]) -> Values:  # type: ignore[type-arg]
+def survival(logits: NDArray[np.floating[Any]]) -> Values:
     """Return the probability of outliving each interval, shape (..., interval)."""
     hazard = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
-    outlived: Values = np.cumprod(1 - hazard, axis=-1)
-    return outlived
+    return np.asarray(np.cumprod(1 - hazard, axis=-1), np.float64)
 
 
 def cox_regression(values: Values, outcome: Outcome, *, penalty: float = 0.0) -> CoxFit:

@@ -82,11 +82,7 @@ class Table:
         Raises:
             InputError: A modality is not there.
         """
-        missing = [name for name in modalities if name not in self.modalities]
-        if missing:
-            raise InputError(
-                f"No modality '{missing[0]}' in this table; known: {', '.join(self.modalities)}."
-            )
+        self._require(modalities)
         kept = [i for i, feature in enumerate(self.features) if feature.modality in modalities]
         return Table(
             features=tuple(self.features[i] for i in kept),
@@ -97,9 +93,14 @@ class Table:
         )
 
     def without(self, modality: str) -> "Table":
-        """Return the same table with every value of one modality unknown."""
+        """Return the same table with every value of one modality unknown.
+
+        Raises:
+            InputError: The modality is not there.
+        """
+        self._require((modality,))
         values = self.values.copy()
-        values[:, self.keeping((modality,)) and self.of(modality)] = np.nan
+        values[:, self.of(modality)] = np.nan
         return Table(
             features=self.features,
             names=self.names,
@@ -107,6 +108,13 @@ class Table:
             values=values,
             columns=self.columns,
         )
+
+    def _require(self, modalities: Sequence[str]) -> None:
+        missing = [name for name in modalities if name not in self.modalities]
+        if missing:
+            raise InputError(
+                f"No modality '{missing[0]}' in this table; known: {', '.join(self.modalities)}."
+            )
 
     def rows(self, where: NDArray[np.int64]) -> "Table":
         """Return some rows."""

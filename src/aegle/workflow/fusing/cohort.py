@@ -1,4 +1,4 @@
-"""The patients of a recipe: their features in one unit each, their outcome, and what was left out."""
+"""The patients of a recipe: features in one unit each, the outcome, and what was left out."""
 
 import math
 from collections import Counter
@@ -45,7 +45,7 @@ def cohort_of(recipe: FusionRecipe, cache: Path) -> Cohort:
         OptionError: A column is not there.
     """
     options = recipe.table
-    rows = joined(rows_of(Path(options.path)), options.join, options.patient)
+    rows = joined(rows_of(Path(options.path)), [Path(p) for p in options.join], options.patient)
     _require_columns(recipe, rows)
     rows = [row for row in rows if all(row[c] in v for c, v in options.where.items())]
     if options.once:
@@ -164,7 +164,9 @@ def _analyte(
             f"{', '.join(analytes())}."
         )
     said = [value_of(Stated(number=c, unit=options.unit, name=options.analyte)) for c in cells]
-    reasons = Counter(str(v.reason) for c, v in zip(cells, said, strict=True) if c and v.reason.template)
+    reasons = Counter(
+        str(v.reason) for c, v in zip(cells, said, strict=True) if c and v.reason.template
+    )
     analyte = analytes()[options.analyte]
     feature = Feature(
         name=column, modality=modality, unit=analyte.unit, low=analyte.low, high=analyte.high

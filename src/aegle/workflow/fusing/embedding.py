@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aegle import catalogue
 from aegle.domain.errors import OptionError
@@ -77,5 +79,5 @@ def _features(recipe: FusionRecipe, names: Sequence[str]) -> Values:
     return np.concatenate(parts).astype(np.float64)
 
 
-def _pixels(files: Files, name: str) -> np.ndarray:  # type: ignore[type-arg]
+def _pixels(files: Files, name: str) -> NDArray[Any]:
     return np.asarray(picture(name, files.read(name)))

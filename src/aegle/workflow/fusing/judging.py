@@ -4,7 +4,7 @@ Every model is trained on the same parts and judged on the same held-out rows; s
 the folds, intervals come from resampling patients, and differences are paired.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,19 @@ from numpy.typing import NDArray
 
 from aegle.domain.prediction import Predictions
 from aegle.evaluation.bootstrap import Difference, Estimate, compare_means, measure_mean
-from aegle.evaluation.concordance import Ranked, compare_concordance, concordance_index
+from aegle.evaluation.concordance import (
+    Ranked,
+    compare_concordance,
+    concordance,
+    concordance_index,
+)
 from aegle.evaluation.options import EvaluationOptions
+from aegle.evaluation.scores import scores
 from aegle.evaluation.selection import joined
 from aegle.evaluation.subgroups import SubgroupTable, subgroups
 from aegle.evaluation.table import plain
-from aegle.learning.fusion.blend import blend
+from aegle.learning.fusion.blend import Blend, blend
+from aegle.learning.fusion.boosting import LateFusion
 from aegle.learning.fusion.plain_models import boosted, linear_cox, logistic
 from aegle.learning.fusion.table import Outcome, Table, Values
 from aegle.learning.splits import Fold, folds
@@ -49,9 +56,10 @@ class Missing:
     modality: str
     masked: Estimate
     """The model trained with everything, this modality unknown."""
-    retrained: Mapping[str, Estimate]
-    """Models trained without it."""
+    retrained: Mapping[str, float]
+    """Score of each model trained without it."""
     best: str
+    best_estimate: Estimate
     against_best: Difference
     """Masked minus the best of the retrained."""
 
@@ -86,6 +94,12 @@ class _Scorer:
         if self.cohort.outcome.time is not None:
             return concordance_index(self._ranked(said), options=self.options)
         return measure_mean(self.predictions(said), options=self.options, names=("auc",))["auc"]
+
+    def value(self, said: Mapping[int, Values]) -> float:
+        if self.cohort.outcome.time is not None:
+            return float(np.mean([concordance(part) for part in self._ranked(said)]))
+        found = [scores(p, options=self.options, names=("auc",)) for p in self.predictions(said)]
+        return float(np.mean([one["auc"] for one in found]))
 
     def difference(self, first: Mapping[int, Values], second: Mapping[int, Values]) -> Difference:
         if self.cohort.outcome.time is not None:
@@ -147,18 +161,19 @@ def judge(recipe: FusionRecipe, cohort: Cohort, *, progress: Progress = silent) 
     said: Said = {}
     masked: dict[str, dict[int, Values]] = {}
     rests: dict[str, Said] = {name: {} for name in _removable(table)}
+    order = table.modalities
     total = len(parts) * (1 + len(rests))
     for fold, part in enumerate(parts):
         rows, known = table.rows(part.training), outcome.rows(part.training)
         asked = table.rows(part.held_out)
-        model = _all_models(recipe, rows, known, asked, said, fold)
+        model = _all_models(recipe, (rows, asked), known, said, fold)
         progress(fold * (1 + len(rests)) + 1, total)
         for done, name in enumerate(rests):
-            masked.setdefault(name, {})[fold] = model(asked.without(name))
-            kept = [m for m in table.modalities if m != name]
-            _all_models(
-                recipe, rows.keeping(kept), known, asked.keeping(kept), rests[name], fold
-            )
+            masked.setdefault(name, {})[fold] = model.risk(asked.without(name))
+            kept = [m for m in order if m != name]
+            with_trees = model.late and model.late.keeping([m != name for m in order], kept)
+            pair = rows.keeping(kept), asked.keeping(kept)
+            _all_models(recipe, pair, known, rests[name], fold, with_trees)
             progress(fold * (1 + len(rests)) + done + 2, total)
     scorer = _Scorer(cohort, parts, recipe.evaluate)
     return FusionJudged(
@@ -176,11 +191,17 @@ def _removable(table: Table) -> tuple[str, ...]:
 
 
 def _all_models(
-    recipe: FusionRecipe, rows: Table, known: Outcome, asked: Table, said: Said, fold: int
-) -> Callable[[Table], Values]:
-    """Train every model on one part, keep what each says, and return the fusion model."""
-    task = recipe.model.task
-    made = blend(rows, known, task, options=recipe.fusion, boosting=recipe.boosting)
+    recipe: FusionRecipe,
+    pair: tuple[Table, Table],
+    known: Outcome,
+    said: Said,
+    fold: int,
+    late: LateFusion | None = None,
+) -> Blend:
+    """Train every model on one part, keep what each says of the other, and return fusion."""
+    rows, asked = pair
+    task, boosting = recipe.model.task, recipe.boosting
+    made = blend(rows, known, task, options=recipe.fusion, boosting=boosting, late=late)
     found = {FUSION: made.risk(asked)}
     if made.late is not None:
         found[NETWORK] = made.fusion.risk(asked)
@@ -191,17 +212,18 @@ def _all_models(
         found[COX] = linear_cox(rows, known, asked)
     for name, risk in found.items():
         said.setdefault(name, {})[fold] = risk
-    return made.risk
+    return made
 
 
 def _missing(name: str, masked: Mapping[int, Values], rest: Said, scorer: _Scorer) -> Missing:
-    retrained = {model: scorer.estimate(each) for model, each in rest.items()}
-    best = max(retrained, key=lambda model: retrained[model].value)
+    retrained = {model: scorer.value(each) for model, each in rest.items()}
+    best = max(retrained, key=lambda model: retrained[model])
     return Missing(
         modality=name,
         masked=scorer.estimate(masked),
         retrained=retrained,
         best=best,
+        best_estimate=scorer.estimate(rest[best]),
         against_best=scorer.difference(masked, rest[best]),
     )
 

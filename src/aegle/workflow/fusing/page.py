@@ -45,7 +45,7 @@ def _missing(one: Mapping[str, Any]) -> Sequence[str]:
     return [
         one["modality"],
         estimate(one["masked"]),
-        f"{estimate(one['retrained'][best])}, {best}",
+        f"{estimate(one['best_estimate'])}, {best}",
         _signed(one["against_best"]),
         "yes" if one["holds"] else f"no, by {-0.01 - one['against_best']['value']:.3f}",
     ]

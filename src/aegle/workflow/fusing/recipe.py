@@ -47,9 +47,9 @@ class TableOptions:
     until: Annotated[
         float, option("Rows later than this are not looked at, in the unit of `when`")
     ] = float("inf")
-    where: Annotated[
-        dict[str, tuple[str, ...]], option("Rows that count: values by column")
-    ] = field(default_factory=dict)
+    where: Annotated[dict[str, tuple[str, ...]], option("Rows that count: values by column")] = (
+        field(default_factory=dict)
+    )
     outcome: Annotated[str, option("Column of the class, or of whether the event was seen")] = ""
     positive: Annotated[
         tuple[str, ...], option("Values of it that are the positive class, or an event")

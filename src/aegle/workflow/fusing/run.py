@@ -68,7 +68,9 @@ def run(
                 "outcome": recipe.table.outcome,
                 "positive": list(recipe.table.positive),
                 "labels": list(recipe.table.labels),
-                "training": {name: asdict(getattr(recipe, name)) for name in ("fusion", "boosting")},
+                "training": {
+                    name: asdict(getattr(recipe, name)) for name in ("fusion", "boosting")
+                },
                 "measured": measured["whole"],
             },
         )

@@ -29,7 +29,7 @@ def rows_of(path: Path) -> list[Row]:
         raise FileError(file, f"cannot be read ({error}).", REMEDY) from error
     is_arff = file.suffix.lower() == ".arff"
     names, cells = _arff(text, file) if is_arff else _csv(text, file)
-    made = []
+    made: list[Row] = []
     for number, row in enumerate(cells, start=1):
         if len(row) != len(names):
             raise FileError(
