@@ -20,7 +20,7 @@ ATOMIC_WEIGHTS = {
 @pytest.mark.parametrize(
     ("analyte", "given_value", "unit", "expected"),
     [
-        # Conventional to SI factors as printed in the AMA Manual of Style, 11th edition, table 18.5-2.
+        # Conventional to SI factors as printed in the AMA Manual of Style, 11th edition.
         pytest.param("glucose", 100, "mg/dL", 100 * 0.0555, id="glucose"),
         pytest.param("creatinine", 1, "mg/dL", 88.4, id="creatinine"),
         pytest.param("urea_nitrogen", 10, "mg/dL", 3.57, id="urea nitrogen"),
