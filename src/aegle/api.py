@@ -16,11 +16,12 @@ from aegle.domain.errors import OptionError
 from aegle.workflow.options import CaseOptions, describe, options_of, read_options
 
 if TYPE_CHECKING:
+    from aegle.diagnosis.laboratory.reading import laboratory
     from aegle.domain.case import CaseResults
-    from aegle.domain.laboratory import LaboratoryTable
     from aegle.phantoms.thorax import ThoraxOptions
     from aegle.report.language import Language
     from aegle.workflow.demo import Demo
+    from aegle.workflow.fusing.run import fuse
     from aegle.workflow.learning.plan import Plan
     from aegle.workflow.learning.recipe import Recipe
     from aegle.workflow.learning.run_folder import Announce as LearningAnnounce
@@ -54,6 +55,8 @@ _LATER = {
     "Demo": "aegle.workflow.demo",
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
+    "fuse": "aegle.workflow.fusing.run",
+    "laboratory": "aegle.diagnosis.laboratory.reading",
 }
 
 
@@ -324,49 +327,6 @@ def predict(
 
     moment = _moment(now)
     return predicting.run(Path(model), Path(path), Path(out), now=moment, announce=announce)
-
-
-def fuse(
-    recipe: str | Path | Mapping[str, Any],
-    out: str | Path,
-    *,
-    announce: "LearningAnnounce | None" = None,
-) -> "Done":
-    """Train a model of a patient table, laboratory values and image features, and judge it.
-
-    Args:
-        recipe: TOML file of a fusion recipe, or its sections.
-        out: Folder of the run; made, or written anew.
-        announce: Told of each step before it starts.
-
-    Returns:
-        Where the model and the page are, and the scores with every modality and without each.
-
-    Raises:
-        InputError: The table cannot be learned from; the message says what is wrong with which.
-        OptionError: The recipe is wrong, a feature is a label, or the folder holds something else.
-    """
-    from aegle.workflow.fusing.run import run as run_fusion
-
-    source = recipe if isinstance(recipe, Mapping) else Path(recipe)
-    return run_fusion(source, Path(out), announce=announce)
-
-
-def laboratory(path: str | Path) -> "tuple[LaboratoryTable, ...]":
-    """Read laboratory values, one table per patient, each value in its analyte's unit.
-
-    Args:
-        path: FHIR R4 or R4B bundle (``.json``), or CSV with one value per row.
-
-    Raises:
-        FileError: The file cannot be read.
-        IdentityError: A bundle holds several patients.
-    """
-    from aegle.diagnosis.laboratory.csv_reading import read_csv
-    from aegle.diagnosis.laboratory.fhir_reading import read_fhir
-
-    file = Path(path)
-    return (read_fhir(file),) if file.suffix.lower() == ".json" else read_csv(file)
 
 
 def summary(results: "CaseResults") -> dict[str, Any]:

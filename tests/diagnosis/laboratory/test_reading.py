@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aegle import api
 from aegle.diagnosis.laboratory.analytes import Stated, value_of
 from aegle.diagnosis.laboratory.csv_reading import read_csv
 from aegle.diagnosis.laboratory.fhir_reading import from_bundle, read_fhir
@@ -198,3 +199,13 @@ def test_synthetic_patients_are_read_whole(tmp_path):
     assert others
     assert all("L it would be. Check the unit." in reason for reason in others)
     assert read > 900
+
+
+def test_the_api_reads_both_kinds_of_file(tmp_path):
+    sheet, resources = tmp_path / "labs.csv", tmp_path / "bundle.json"
+    sheet.write_text("patient,name,value,unit\nA,glucose,90,mg/dL\n")
+    resources.write_text(json.dumps(bundle(observation(90, unit="mg/dL"))))
+
+    found = [table.known[0].value for path in (sheet, resources) for table in api.laboratory(path)]
+
+    assert found == pytest.approx([4.996, 4.996], abs=1e-3)

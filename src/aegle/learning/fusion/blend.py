@@ -1,8 +1,9 @@
 """Network and boosted trees together: how much each counts is chosen on held-out training rows.
 
-For every set of modalities that may be there, the share of the trees is the one whose held-out
-logits have the smallest log loss, so a patient with a missing modality gets what is best without
-it (compare pattern submodels: Fletcher Mercaldo S, Blume JD. Biostatistics 2020;21:236-252).
+For every set of modalities that may be there, the share of the trees is a mean of several, each
+weighed by the likelihood of the held-out rows under it: with many rows that is the best share, with
+few it stays in the middle (compare pattern submodels, Fletcher Mercaldo S, Blume JD. Biostatistics
+2020;21:236-252, and pseudo-BMA weights, Yao Y et al. Bayesian Anal 2018;13:917-1007).
 """
 
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ def _shares(
         for place, pattern in enumerate(patterns):
             own[place, out] = network.risk(_only(table.rows(out), pattern))
     return {
-        pattern: _best(said, late.held_logits(pattern), outcome)
+        pattern: _share(said, late.held_logits(pattern), outcome)
         for pattern, said in zip(patterns, own, strict=True)
     }
 
@@ -94,10 +95,11 @@ def _only(table: Table, pattern: Pattern) -> Table:
     return table
 
 
-def _best(own: Values, trees: Values, outcome: Outcome) -> float:
+def _share(own: Values, trees: Values, outcome: Outcome) -> float:
+    """Return the mean of the shares, each weighed by the likelihood of the held-out rows."""
     sign = np.where(outcome.event, -1.0, 1.0)
-    losses = [
-        float(np.logaddexp(0, sign * ((1 - share) * own + share * trees)).mean())
-        for share in SHARES
-    ]
-    return SHARES[int(np.argmin(losses))]
+    losses = np.array(
+        [np.logaddexp(0, sign * ((1 - share) * own + share * trees)).sum() for share in SHARES]
+    )
+    weights = np.exp(losses.min() - losses)
+    return float(weights @ np.array(SHARES) / weights.sum())

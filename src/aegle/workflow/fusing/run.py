@@ -27,23 +27,34 @@ JUDGED = "fusion.json"
 PAGE = "fusion.md"
 
 
-def run(
-    source: Path | Mapping[str, Any] | FusionRecipe,
-    out: Path,
+def fuse(
+    recipe: str | Path | Mapping[str, Any] | FusionRecipe,
+    out: str | Path,
     *,
     announce: Announce | None = None,
 ) -> Done:
-    """Judge and train a fusion model.
+    """Train a model of a patient table, laboratory values and image features, and judge it.
 
     Args:
-        source: Recipe, its TOML file or its sections.
+        recipe: TOML file of a fusion recipe, or its sections.
         out: Folder of the run; made, or written anew.
         announce: Told of each step before it starts.
 
+    Returns:
+        Where the model and the page are, and the scores with every modality and without each.
+
     Raises:
-        InputError: The table cannot be learned from.
-        OptionError: The recipe is wrong, or the folder holds something else.
+        InputError: The table cannot be learned from; the message says what is wrong with which.
+        OptionError: The recipe is wrong, a feature is a label, or the folder holds something else.
     """
+    source = Path(recipe) if isinstance(recipe, str) else recipe
+    return run(source, Path(out), announce=announce)
+
+
+def run(
+    source: Path | Mapping[str, Any] | FusionRecipe, out: Path, *, announce: Announce | None = None
+) -> Done:
+    """Do what ``fuse`` says, in the folder that is given."""
     recipe = source if isinstance(source, FusionRecipe) else read_fusion_recipe(source)
     tell = announce or unannounced
     with opened(out) as folder:
