@@ -20,7 +20,14 @@ INNER_MEMBERS = 4
 """Networks of the ensemble that is trained to choose the shares."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
+SCALE_STRENGTH = 10.0
+"""Inverse of the L2 penalty of a scale (``C`` of scikit-learn)."""
+LEAST = 0.05
+"""Slope of a scale at least: neither part ever counts against itself."""
+
 Pattern = tuple[bool, ...]
+Mix = tuple[float, float, float]
+"""What the logits of network and trees are multiplied by, and what is added."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,16 +36,16 @@ class Blend:
 
     fusion: Fusion
     late: LateFusion | None = None
-    shares: Mapping[Pattern, float] | None = None
-    """How much the trees count, by which modalities are present."""
+    mixes: Mapping[Pattern, Mix] | None = None
+    """By which modalities are present."""
 
     def risk(self, table: Table) -> Values:
         """Return one number per row, larger where the event is likelier or earlier."""
         own = self.fusion.risk(table)
-        if self.late is None or self.shares is None:
+        if self.late is None or self.mixes is None:
             return own
-        share = np.array([self.shares[tuple(row)] for row in table.present().tolist()])
-        both: Values = (1 - share) * own + share * self.late.logits(table)
+        mixes = np.array([self.mixes[tuple(row)] for row in table.present().tolist()])
+        both: Values = mixes[:, 0] * own + mixes[:, 1] * self.late.logits(table) + mixes[:, 2]
         return both
 
 
@@ -68,13 +75,13 @@ def blend(
     if head != "classify":
         return Blend(fusion=fusion)
     late = late or boost(table, outcome, options=boosting)
-    shares = _shares(table, outcome, options, late, boosting.seed)
-    return Blend(fusion=fusion, late=late, shares=shares)
+    mixes = _mixes(table, outcome, options, late, boosting.seed)
+    return Blend(fusion=fusion, late=late, mixes=mixes)
 
 
-def _shares(
+def _mixes(
     table: Table, outcome: Outcome, options: FusionOptions, late: LateFusion, seed: int
-) -> dict[Pattern, float]:
+) -> dict[Pattern, Mix]:
     few = replace(options, members=min(options.members, INNER_MEMBERS))
     patterns = list(product((False, True), repeat=len(table.modalities)))
     own = np.zeros((len(patterns), len(table.names)))
@@ -83,7 +90,7 @@ def _shares(
         for place, pattern in enumerate(patterns):
             own[place, out] = network.risk(_only(table.rows(out), pattern))
     return {
-        pattern: _share(said, late.held_logits(pattern), outcome)
+        pattern: _mix(said, late.held_logits(pattern), outcome)
         for pattern, said in zip(patterns, own, strict=True)
     }
 
@@ -95,11 +102,27 @@ def _only(table: Table, pattern: Pattern) -> Table:
     return table
 
 
-def _share(own: Values, trees: Values, outcome: Outcome) -> float:
-    """Return the mean of the shares, each weighed by the likelihood of the held-out rows."""
+def _mix(own: Values, trees: Values, outcome: Outcome) -> Mix:
+    """Return what the logits of network and trees are multiplied by, and what is added.
+
+    Each is first brought onto the scale of the held-out rows. Of the shares, the mean counts, each
+    weighed by the likelihood of the held-out rows under it.
+    """
+    scales = [_scale(said, outcome) for said in (own, trees)]
+    first, second = (a * said + b for (a, b), said in zip(scales, (own, trees), strict=True))
     sign = np.where(outcome.event, -1.0, 1.0)
     losses = np.array(
-        [np.logaddexp(0, sign * ((1 - share) * own + share * trees)).sum() for share in SHARES]
+        [np.logaddexp(0, sign * ((1 - share) * first + share * second)).sum() for share in SHARES]
     )
     weights = np.exp(losses.min() - losses)
-    return float(weights @ np.array(SHARES) / weights.sum())
+    share = float(weights @ np.array(SHARES) / weights.sum())
+    (slope, start), (steepness, offset) = scales
+    return (1 - share) * slope, share * steepness, (1 - share) * start + share * offset
+
+
+def _scale(said: Values, outcome: Outcome) -> tuple[float, float]:
+    """Return slope, above 0, and start of the logit of the outcome over what was said."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=SCALE_STRENGTH).fit(said[:, None], outcome.event)
+    return max(float(fitted.coef_[0, 0]), LEAST), float(fitted.intercept_[0])

@@ -94,7 +94,7 @@ def save(model: FusionModel, path: Path) -> Path:
         arrays["ends"] = fusion.ends
     if late is not None:
         arrays["late.weights"] = np.stack(list(late.weights.values()))
-        arrays["late.shares"] = np.array(list((model.blend.shares or {}).values()))
+        arrays["late.mixes"] = np.array(list((model.blend.mixes or {}).values()))
         for name, trees in late.trees.items():
             arrays |= {f"trees.{name}.{part}": value for part, value in trees.arrays().items()}
     state = {f"network.{name}": value for name, value in network.state_dict().items()}
@@ -190,16 +190,17 @@ def _built(facts: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> Fusio
     weights = {n.removeprefix("network."): v for n, v in state.items() if n.startswith("network.")}
     network.load_state_dict(weights)
     fusion = Fusion(head=facts["head"], encoder=encoder, network=network, ends=arrays.get("ends"))
-    late, shares = None, None
+    late, mixes = None, None
     if facts["trees"] is not None:
         patterns = list(product((False, True), repeat=len(order)))
         late = LateFusion(
             trees={name: trees_of(_under(arrays, f"trees.{name}.")) for name in facts["trees"]},
             weights=dict(zip(patterns, arrays["late.weights"], strict=True)),
         )
-        shares = dict(zip(patterns, arrays["late.shares"].tolist(), strict=True))
+        rows = map(tuple, arrays["late.mixes"].tolist())
+        mixes = dict(zip(patterns, rows, strict=True))
     network.eval()
-    blend = Blend(fusion=fusion, late=late, shares=shares)
+    blend = Blend(fusion=fusion, late=late, mixes=mixes)
     return FusionModel(name=facts["name"], blend=blend, facts=facts["facts"])
 
 
