@@ -98,7 +98,8 @@ def _aims(measured: dict[str, Any]) -> str:
 
 
 def _section(name: str, found: dict[str, Any]) -> str:
-    return f"\n## {name}\n\n{section(found['judged'], found['cohort'])}"
+    note = f"{found['note']}\n\n" if found.get("note") else ""
+    return f"\n## {name}\n\n{note}{section(found['judged'], found['cohort'])}"
 
 
 def made_recipe(folder: Path) -> dict[str, Any]:
