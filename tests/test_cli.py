@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "explain",
+    "fuse",
     "rule",
     "respond",
     "options",

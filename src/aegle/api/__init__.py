@@ -15,10 +15,12 @@ from aegle.api.planning import adapt, compare, plan, protocols
 from aegle.workflow.options import CaseOptions, describe, read_options
 
 if TYPE_CHECKING:
+    from aegle.diagnosis.laboratory.reading import laboratory
     from aegle.diagnosis.published import rule, rules
     from aegle.phantoms.thorax import ThoraxOptions
     from aegle.workflow.adapting import AdaptationInputs
     from aegle.workflow.demo import Demo
+    from aegle.workflow.fusing.run import fuse
     from aegle.workflow.plan_comparing import ComparisonInputs
     from aegle.workflow.radiotherapy import PlanInputs, plan_numbers
     from aegle.workflow.responding import criteria, respond
@@ -39,6 +41,8 @@ __all__ = [
     "evaluate",
     "explain",
     "follow",
+    "fuse",
+    "laboratory",
     "plan",
     "plan_numbers",
     "predict",
@@ -60,6 +64,8 @@ _LATER = {
     "PlanInputs": "aegle.workflow.radiotherapy",
     "ThoraxOptions": "aegle.phantoms.thorax",
     "criteria": "aegle.workflow.responding",
+    "fuse": "aegle.workflow.fusing.run",
+    "laboratory": "aegle.diagnosis.laboratory.reading",
     "plan_numbers": "aegle.workflow.radiotherapy",
     "respond": "aegle.workflow.responding",
     "rule": "aegle.diagnosis.published",

@@ -36,6 +36,7 @@ app.command()(plans.compare)
 app.command()(plans.adapt)
 app.command()(rules.rule)
 app.command()(responses.respond)
+app.command()(models.fuse)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)
 

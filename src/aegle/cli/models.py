@@ -115,6 +115,22 @@ def predict(
     _print_done(done, as_json)
 
 
+def fuse(
+    recipe: Annotated[Path, typer.Argument(help="Fusion recipe (.toml).")],
+    out: OutOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model of table, laboratory values and image features, judged with each missing.
+
+    Example: `aegle fuse recipes/fusion/prostate-cancer.toml --out prostate`
+    """
+    from aegle import api
+
+    with stoppable(), progress() as announce:
+        done = api.fuse(recipe, out, announce=announce)
+    _print_done(done, as_json)
+
+
 def explain(
     model: ModelArgument,
     path: Annotated[
