@@ -24,11 +24,19 @@ def test_a_diameter_doubles_a_volume_three_times():
 @pytest.mark.parametrize(("second", "expected"), [(130, None), (300, True), (30, False)])
 def test_growth_within_measurement_error_is_unsure(second, expected):
     # 20 % variation of a volume: a change of two is 1.96 · sqrt(2) · 0.198 = 55 % in the logarithm.
-    found = growth(100, second, 100, volume_cv=0.2)
+    found = growth(100, second, 100, first_deviation_ml=20, second_deviation_ml=0.2 * second)
 
     assert found.is_growing is expected
     width = (found.high_doublings_per_day - found.low_doublings_per_day) * 100 * math.log(2)
     assert width == pytest.approx(2 * 1.96 * math.sqrt(2 * math.log(1.04)), rel=1e-3)
+
+
+def test_small_errors_of_either_volume_add_as_squares():
+    found = growth(1, 2, 100, first_deviation_ml=0.03, second_deviation_ml=0.08)
+
+    reach = 1.959964 * math.hypot(0.03, 0.04) / (100 * math.log(2))
+    assert found.high_doublings_per_day == pytest.approx(0.01 + reach, rel=1e-3)
+    assert found.low_doublings_per_day == pytest.approx(0.01 - reach, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,23 @@ class Growth:
         return False if self.high_doublings_per_day < 0 else None
 
 
-def growth(first_ml: float, second_ml: float, days: float, *, volume_cv: float = 0.0) -> Growth:
+def growth(
+    first_ml: float,
+    second_ml: float,
+    days: float,
+    *,
+    first_deviation_ml: float = 0.0,
+    second_deviation_ml: float = 0.0,
+) -> Growth:
     """Return how a volume grows.
 
     Args:
         first_ml: Volume at the first examination; any unit that both share.
         second_ml: At the second.
         days: Between them.
-        volume_cv: Coefficient of variation of one volume by measurement; 0 gives no interval.
+        first_deviation_ml: Standard deviation of the error of the first volume, taken for
+            log-normal.
+        second_deviation_ml: Of the second.
 
     Raises:
         InputError: A volume is not positive, or the examinations are not in order of time.
@@ -52,7 +61,8 @@ def growth(first_ml: float, second_ml: float, days: float, *, volume_cv: float =
     if not days > 0:
         raise InputError(f"{days:g} days lie between the examinations; give the earlier one first.")
     doublings = math.log2(second_ml / first_ml)
-    spread = PART_WITHIN * math.sqrt(2) * math.sqrt(math.log1p(volume_cv**2)) / math.log(2)
+    errors = (first_deviation_ml / first_ml, second_deviation_ml / second_ml)
+    spread = PART_WITHIN * math.sqrt(sum(math.log1p(e**2) for e in errors)) / math.log(2)
     return Growth(
         doubling_days=days / doublings if doublings else math.inf,
         doublings_per_day=doublings / days,
