@@ -102,7 +102,14 @@ def doubling_time(facts: Facts) -> dict[str, Any]:
     """Return how fast a volume or the volume of a sphere doubles."""
     if {"v1", "v2", "days"} <= set(facts):
         first, second = (float(decimal(facts[k], k)) for k in ("v1", "v2"))
-        found = growth(first, second, float(facts["days"]), volume_cv=float(facts.get("cv", 0)))
+        cv = float(facts.get("cv", 0))
+        found = growth(
+            first,
+            second,
+            float(facts["days"]),
+            first_deviation_ml=cv * first,
+            second_deviation_ml=cv * second,
+        )
     elif {"d1", "d2", "days"} <= set(facts):
         first, second = (float(decimal(facts[k], k)) for k in ("d1", "d2"))
         found = growth_of_diameter(first, second, float(facts["days"]))
