@@ -116,6 +116,19 @@ def test_objective_falls_and_progress_ends(planned):
     assert [done for done, _ in steps] == sorted({done for done, _ in steps})
 
 
+def test_a_stored_matrix_leads_to_the_same_plan(chest):
+    ct, structures, prescription = chest
+    options = replace(OPTIONS, iterations=3, voxels_per_structure=500)
+
+    convolved, stored = (
+        plan(ct, structures, prescription, options=replace(options, influence=influence))
+        for influence in ("on-the-fly", "matrix")
+    )
+
+    assert stored.objective_values == pytest.approx(convolved.objective_values, rel=1e-3)
+    np.testing.assert_allclose(stored.dose.values, convolved.dose.values, atol=0.05)
+
+
 def test_curves_and_goals_cover_what_was_asked(planned):
     made, _ = planned
 

@@ -251,7 +251,9 @@ class _Optimiser:
         cases = scenarios(task.options, task.patient.phases)
         dose_of = task.radiation.dose
         maps = [
-            borne(one, beam, task.patient, looked_at, errors=cases[1:], dose_of=dose_of)
+            task.radiation.held(
+                borne(one, beam, task.patient, looked_at, errors=cases[1:], dose_of=dose_of)
+            )
             for one, beam in zip(whole, self._opened, strict=True)
         ]
         dose_gy = task.prescription.dose_gy

@@ -29,4 +29,12 @@ class PhotonPlanOptions(PlanOptions, SequencingOptions):
             "multileaf collimator"
         ),
     ] = "step-and-shoot"
+    influence: Annotated[
+        Literal["on-the-fly", "matrix"],
+        option(
+            "How the optimiser gets dose from fluence: on-the-fly by convolution, in little "
+            "memory; matrix by a stored one, faster below about 2000 voxels per structure, 8 "
+            "bytes for each pair of a beamlet and a voxel that it reaches"
+        ),
+    ] = "on-the-fly"
     machine: Annotated[str, option("Beam model")] = "generic_6mv"

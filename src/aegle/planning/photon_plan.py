@@ -14,6 +14,7 @@ from aegle.planning.beams import BeamletOptions, aim
 from aegle.planning.breathing import BreathingCt
 from aegle.planning.expected_harm import PatientFacts
 from aegle.planning.external_beam import Progress, planned
+from aegle.planning.influence import DoseMap
 from aegle.planning.machine import PhotonMachine, machine
 from aegle.planning.pencil_beam import BeamDose, DoseOptions, Medium, beam_dose, medium
 from aegle.planning.photon_options import PhotonPlanOptions
@@ -118,6 +119,11 @@ class _Photons:
 
     def dose(self, patient: Medium, beam: Beam) -> BeamDose:
         return beam_dose(patient, beam, self.model, options=self._dose_options)
+
+    def held(self, dose: DoseMap) -> DoseMap:
+        if self.options.influence == "matrix" and isinstance(dose, BeamDose):
+            return dose.stored()
+        return dose
 
     @property
     def _is_shaped(self) -> bool:

@@ -13,7 +13,7 @@ from aegle.domain.volume import Volume
 from aegle.planning.breathing import BreathingCt
 from aegle.planning.expected_harm import PatientFacts
 from aegle.planning.external_beam import Progress, planned
-from aegle.planning.influence import StoredDose
+from aegle.planning.influence import DoseMap, StoredDose
 from aegle.planning.pencil_beam import DoseOptions, Medium, medium
 from aegle.planning.proton import proton_dose
 from aegle.planning.proton_machine import ProtonMachine, proton_machine
@@ -118,3 +118,6 @@ class _Protons:
     def dose(self, patient: Medium, beam: Beam) -> StoredDose:
         assert isinstance(beam, ProtonBeam)
         return proton_dose(patient, beam, self.model, options=self.options)
+
+    def held(self, dose: DoseMap) -> DoseMap:
+        return dose

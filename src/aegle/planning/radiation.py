@@ -58,3 +58,7 @@ class Radiation(Protocol):
     def dose(self, patient: Medium, beam: Beam) -> DoseMap:
         """Return the map from a beam's weights to dose."""
         ...
+
+    def held(self, dose: DoseMap) -> DoseMap:
+        """Return the same map as the optimiser is to hold it."""
+        ...
