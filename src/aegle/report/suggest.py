@@ -1,10 +1,12 @@
 """The chapter on what published rules say."""
 
 import re
+from collections.abc import Iterator
 
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Suggestion
-from aegle.report import assessment
+from aegle.domain.suggestion import MakerKind, standing
+from aegle.report import assessment, reasons
 from aegle.report.blocks import Block, Card, Cell, Paragraph, Section, Tone
 from aegle.report.find import visit_heading
 from aegle.report.language import Words, clean
@@ -23,7 +25,7 @@ def section(results: CaseResults, words: Words) -> Section:
         if not suggestions:
             blocks.append(Paragraph(words("No rule was asked at this visit."), Tone.CALM))
         for suggestion in suggestions:
-            blocks.append(_card(suggestion, title(results, number, suggestion.subject), words))
+            blocks += _blocks(results, number, suggestion, words)
     return Section(
         anchor="suggest",
         title=words("Suggestions"),
@@ -38,7 +40,7 @@ def worst(results: CaseResults) -> tuple[int, Suggestion] | None:
         (visit, suggestion)
         for visit in range(len(results.examinations.visits))
         for suggestion in _of(results, visit)
-        if suggestion.applies and suggestion.category
+        if suggestion.applies and suggestion.category and _counts(suggestion)
     ]
     return max(applicable, key=lambda item: (_rank(item[1].category), item[0]), default=None)
 
@@ -49,6 +51,8 @@ def tone_of(suggestion: Suggestion) -> Tone:
         return Tone.CALM
     if suggestion.category == REVIEW:
         return Tone.WARN
+    if not _is_graded(suggestion):
+        return Tone.CALM
     grade = int(_rank(suggestion.category)[0])
     return Tone.BAD if grade >= 4 else Tone.WARN if grade == 3 else Tone.CALM
 
@@ -59,12 +63,34 @@ def category_words(suggestion: Suggestion, words: Words) -> str:
         return words("not applicable")
     if suggestion.category == REVIEW:
         return words("for review")
-    return clean(suggestion.category)
+    return clean(words.name(suggestion.category))
 
 
 def _of(results: CaseResults, visit: int) -> tuple[Suggestion, ...]:
     visits = results.suggestions.visits
     return visits[visit] if visit < len(visits) else ()
+
+
+def _blocks(
+    results: CaseResults, visit: int, suggestion: Suggestion, words: Words
+) -> Iterator[Block]:
+    """Yield what is suggested, and folded below it all that it rests on."""
+    of_model = suggestion.made_by is not None and suggestion.made_by.kind is MakerKind.MODEL
+    subject = title(results, visit, suggestion.subject)
+    if not of_model:
+        yield _card(suggestion, subject, words)
+    folded = reasons.folded(suggestion, standing(results.reviews).get(suggestion.id), words)
+    if folded is not None:
+        yield folded
+
+
+def _is_graded(suggestion: Suggestion) -> bool:
+    """Return whether the category is a grade of suspicion: a number with or without a letter."""
+    return re.fullmatch(r"\d[A-Z]?", suggestion.category) is not None
+
+
+def _counts(suggestion: Suggestion) -> bool:
+    return suggestion.category == REVIEW or _is_graded(suggestion)
 
 
 def _rank(category: str) -> tuple[float, str]:
