@@ -38,6 +38,7 @@ from aegle.domain.finding import (
     Suggestion,
 )
 from aegle.domain.study import Image, Patient
+from aegle.domain.suggestion import Maker
 from aegle.domain.volume import Quantity
 from aegle.record.identity import derive_uid, digest
 
@@ -145,7 +146,7 @@ def compose(
         now,
         *(part for lesion in lesions for part in _lesion_content(lesion)),
         repr(organs),
-        str([(s.subject, s.rule, s.category) for s in applying]),
+        str([(s.subject, s.rule, s.category, s.id) for s in applying]),
         source.segmentation_uid,
     )
     return _document(uid, groups, source, patient, now)
@@ -275,7 +276,7 @@ def _lesion_group(lesion: Lesion, suggestions: Iterable[Suggestion], source: _So
         finding_type=_dicom(_KINDS[lesion.kind]),
         finding_sites=_sites(lesion.site),
         measurements=measurements,
-        qualitative_evaluations=[_evaluation(s) for s in suggestions if s.subject == lesion.id],
+        **_suggested([s for s in suggestions if s.subject == lesion.id]),
     )
 
 
@@ -304,7 +305,7 @@ def _examination_group(suggestions: Iterable[Suggestion], source: _Source) -> An
             identifier="examination",
         ),
         finding_type=_dicom(_EXAMINATION),
-        qualitative_evaluations=[_evaluation(s) for s in suggestions],
+        **_suggested(suggestions),
     )
 
 
@@ -351,6 +352,22 @@ def _statistics(statistics: Statistics) -> Iterator[sr.Measurement]:
 def _sites(name: str) -> list[sr.FindingSite] | None:
     site = codes.BODY_PARTS.get(name)
     return None if site is None else [sr.FindingSite(anatomic_location=_dicom(site))]
+
+
+def _suggested(suggestions: Iterable[Suggestion]) -> dict[str, Any]:
+    """Return what is suggested of one subject, and the algorithms that say so (TID 4019)."""
+    said = list(suggestions)
+    made = sorted({_maker_words(s.made_by) for s in said if s.made_by is not None})
+    content: dict[str, Any] = {"qualitative_evaluations": [_evaluation(s) for s in said]}
+    if made:
+        content["algorithm_id"] = sr.AlgorithmIdentification(
+            name=attributes.MANUFACTURER, version=__version__, parameters=made
+        )
+    return content
+
+
+def _maker_words(maker: Maker) -> str:
+    return f"{maker.kind.value} {maker.id} {maker.version}, SHA-256 {maker.digest}"
 
 
 def _evaluation(suggestion: Suggestion) -> sr.QualitativeEvaluation:

@@ -122,7 +122,7 @@ def _mask(one: Evidence, words: Words) -> tuple[str, str]:
         return clean(one.image), words("whole image; no mask")
     place = "" if one.slice_index is None else words(", slice {number}", number=one.slice_index + 1)
     mask = words("mask of {name}", name=clean(words.name(one.structure)))
-    return f"{mask}, {clean(one.image)}{place}", words("drawn in chapter 1, kept as DICOM SEG")
+    return f"{mask}, {clean(one.image)}{place}", words("outlined in the report, kept as DICOM SEG")
 
 
 def _maker(said: Suggestion, words: Words) -> Iterator[Line]:

@@ -28,7 +28,7 @@ from aegle.domain.case import (
 from aegle.domain.errors import OptionError
 from aegle.domain.suggestion import Decision, Review
 from aegle.domain.worklist import Worklist
-from aegle.report import cds_cards, suggestion_page
+from aegle.report import cds_cards, fhir, suggestion_page
 from aegle.report.files import write_whole
 from aegle.report.language import Language
 from aegle.workflow import reviews
@@ -167,6 +167,7 @@ def _write(results: CaseResults, request: Request) -> None:
     case = request.case
     suggestion_page.write(results, case / "suggestions.html", language=request.language)
     cds_cards.write(results, case / "cds-cards.json")
+    fhir.write(results, case / "fhir-suggestions.json")
     write_whole(case / "suggestions.json", _json(numbers(results)))
 
 
