@@ -8,6 +8,7 @@ image does not answer for their absence, so each has to be stated.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from aegle.diagnosis.patient_facts import PatientFacts, Stated
@@ -49,7 +50,7 @@ MODELS = {
     "mayo": ("smoke", "cancer", "spic", "upper"),
 }
 """Published models, and the facts of which one has to be stated before they are asked."""
-DAYS_A_YEAR = 365.2425
+SOLITARY = "The Mayo model is made for a solitary nodule; there are {count}."
 EITHER_RISK = ((False, Text("if the risk is low")), (True, Text("if the risk is high")))
 
 
@@ -85,7 +86,7 @@ def suggest_all(
     if not visit.is_screening:
         said += _fleischner(nodules, findings, known, options)
     said += _models(nodules, findings, known, options, is_screening=visit.is_screening)
-    shown = [_with_laboratory(one, known) for one in said]
+    shown = [_with_times(_with_laboratory(one, known), visit) for one in said]
     models = assessed.classifications if assessed else ()
     return (*shown, *(of_classification(c, visit.study_uid) for c in models))
 
@@ -105,15 +106,29 @@ def _from_examination(visit: Examination) -> dict[str, Stated]:
     source = InputSource.EXAMINATION
     patient = visit.patient
     if patient.birth_date and visit.time and patient.birth_date <= visit.time.date():
-        days = (visit.time.date() - patient.birth_date).days
-        found["age"] = Stated(value=int(days / DAYS_A_YEAR), source=source, time=visit.time)
+        years = _whole_years(patient.birth_date, visit.time.date())
+        found["age"] = Stated(value=years, source=source, time=visit.time)
     if patient.sex in ("F", "M"):
         found["female"] = Stated(value=patient.sex == "F", source=source, time=visit.time)
     return found
 
 
+def _whole_years(born: date, day: date) -> int:
+    is_before_birthday = (day.month, day.day) < (born.month, born.day)
+    return day.year - born.year - is_before_birthday
+
+
 def _with_laboratory(suggestion: Suggestion, stated: PatientFacts) -> Suggestion:
     return replace(suggestion, inputs=(*suggestion.inputs, *stated.laboratory))
+
+
+def _with_times(suggestion: Suggestion, visit: Examination) -> Suggestion:
+    """Say that what was measured is of the time of the examination."""
+    inputs = tuple(
+        replace(i, time=visit.time) if i.source is InputSource.MEASURED else i
+        for i in suggestion.inputs
+    )
+    return replace(suggestion, inputs=inputs)
 
 
 def _fleischner(
@@ -147,9 +162,20 @@ def _asked(rule: Rule, facts: dict[str, Stated], needs: tuple[str, ...]) -> Outc
     missing = tuple(name for name in needs if name not in facts)
     if not missing or (outcome.category == REVIEW and not outcome.missing):
         return outcome
-    meanings = ", ".join(f"{rule.facts[name].meaning} ({name})" for name in missing)
-    reason = Text("Not decided without: {missing}.", {"missing": meanings})
+    named = [
+        Text("{meaning} ({name})", {"meaning": Text(rule.facts[n].meaning), "name": n})
+        for n in missing
+    ]
+    reason = Text("Not decided without: {missing}.", {"missing": _joined(named)})
     return Outcome(category=REVIEW, reason=reason, missing=missing)
+
+
+def _joined(texts: list[Text]) -> Text:
+    """Return sentences as a list that can be read in another language."""
+    first, *others = texts
+    if not others:
+        return first
+    return Text("{first}, {others}", {"first": first, "others": _joined(others)})
 
 
 def _either_risk(rule: Rule, known: dict[str, Any]) -> tuple[Alternative, ...]:
@@ -185,6 +211,9 @@ def _models(
         if "type" in rule.facts:
             facts = {**density_type(nodule, options), **facts}
         outcome = evaluate(rule, values_of(facts))
+        if name == "mayo" and len(nodules) > 1:
+            several = Text(SOLITARY, {"count": len(nodules)})
+            outcome = Outcome(category=REVIEW, reason=several)
         ruled = Ruled(
             subject=nodule.id,
             outcome=outcome,

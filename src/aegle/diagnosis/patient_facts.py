@@ -3,18 +3,20 @@
 A file of facts is a JSON object:
 
     {"facts": {"age": 62, "high_risk": true},
-     "lesions": {"L1": {"type": "part_solid", "s": 4}},
+     "lesions": {"1/L1": {"type": "part_solid", "s": 4}},
      "records": [{"system": "http://loinc.org", "code": "30525-0", "value": 62, "unit": "a",
                   "time": "2026-01-05T08:30:00"}]}
 
-Names are those of the published rules. A record is a code with a value; its code has to be known
-and its unit the one of the table: nothing is converted silently.
+Names are those of the published rules. A lesion is named by visit and id, or by its id alone
+where there is one visit: the same id may be another lesion at another visit. A record is a code
+with a value; its code has to be known and its unit the one of the table: nothing is converted
+silently.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -81,7 +83,7 @@ class PatientFacts:
 
     patient: Mapping[str, Stated] = field(default_factory=dict)
     lesions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By id of the lesion."""
+    """By visit and id of the lesion, ``1/L1``; of one visit by id."""
     laboratory: tuple[Input, ...] = ()
     """Records that no rule asks for; they are shown with the suggestions."""
 
@@ -128,6 +130,31 @@ def patient_facts(tree: Any, name: str) -> PatientFacts:
         else:
             laboratory.append(_laboratory(coded, known))
     return PatientFacts(patient=stated, lesions=lesions, laboratory=tuple(laboratory))
+
+
+def of_visit(stated: PatientFacts, number: int, visits: int) -> PatientFacts:
+    """Return what is stated of one visit, its lesions by id.
+
+    Args:
+        stated: What is stated of the case.
+        number: Of the visit, from 1.
+        visits: How many there are.
+
+    Raises:
+        OptionError: A lesion is named without its visit, or with one that does not exist.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for key, facts in stated.lesions.items():
+        visit, _, lesion = key.rpartition("/")
+        known = {str(n) for n in range(1, visits + 1)} | ({""} if visits == 1 else set())
+        if visit not in known:
+            raise OptionError(
+                f"Facts are stated of lesion '{key}', but the case has {visits} visits; name the "
+                "visit and the lesion, such as 1/L1."
+            )
+        if visit in ("", str(number)):
+            found[lesion] = facts
+    return replace(stated, lesions=found)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -231,4 +258,5 @@ def _laboratory(coded: Stated, known: RecordCode) -> Input:
         source=InputSource.RECORD,
         time=coded.time,
         code=coded.code,
+        is_used=False,
     )

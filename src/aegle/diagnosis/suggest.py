@@ -221,7 +221,7 @@ def _examination(
         Input(
             name=one.subject,
             meaning="category of the nodule",
-            value=one.outcome.category,
+            value=f"{one.subject}: {one.outcome.category}",
             source=InputSource.MEASURED,
         )
         for one in each

@@ -36,6 +36,8 @@ class Input:
     """When it was observed, if that is known."""
     code: str = ""
     """``system|code`` of a record."""
+    is_used: bool = True
+    """False for what is known of the patient, but not asked by this rule or model."""
 
     @property
     def is_missing(self) -> bool:

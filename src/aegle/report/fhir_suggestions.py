@@ -96,7 +96,7 @@ def _percent(name: str, share: float) -> Json:
 
 def _input(one: Input) -> Json:
     """Return an input with where it comes from; what is missing is said to be unknown."""
-    code = concept(text=f"input: {clean(one.meaning)}")
+    code = concept(text=f"{'input' if one.is_used else 'record, not used'}: {clean(one.meaning)}")
     if one.is_missing:
         unknown = (codes.DATA_ABSENT, "unknown", "Unknown")
         return {"code": code, "dataAbsentReason": concept(unknown)}

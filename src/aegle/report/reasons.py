@@ -73,7 +73,12 @@ def _set(found: PredictionSet, words: Words) -> Line:
 
 def _inputs(said: Suggestion, words: Words) -> Iterator[Line]:
     for one in said.inputs:
-        name = words("Input: {name}", name=words(one.meaning))
+        meaning = words(one.meaning)
+        name = (
+            words("Input: {name}", name=meaning)
+            if one.is_used
+            else words("Record, not used: {name}", name=meaning)
+        )
         if one.is_missing:
             yield name, words("missing"), "", Tone.WARN
             continue

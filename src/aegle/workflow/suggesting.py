@@ -13,7 +13,7 @@ from typing import Any
 
 import aegle
 from aegle.diagnosis.case_suggestions import suggest_all
-from aegle.diagnosis.patient_facts import PatientFacts, patient_facts, read_facts
+from aegle.diagnosis.patient_facts import PatientFacts, of_visit, patient_facts, read_facts
 from aegle.domain.assessment import AllAssessments
 from aegle.domain.case import (
     AllFindings,
@@ -120,9 +120,16 @@ def _results(folder: CaseFolder, stated: PatientFacts, request: Request) -> Case
     findings = folder.load("findings", AllFindings)
     assessments = folder.load("assessments", AllAssessments)
     visits = zip(examinations.visits, findings.visits, assessments.visits, strict=True)
+    count = len(examinations.visits)
     said = tuple(
-        suggest_all(visit, found, options=request.options.suggest, assessed=a, stated=stated)
-        for visit, found, a in visits
+        suggest_all(
+            visit,
+            found,
+            options=request.options.suggest,
+            assessed=assessed,
+            stated=of_visit(stated, number, count),
+        )
+        for number, (visit, found, assessed) in enumerate(visits, 1)
     )
     return CaseResults(
         examinations=examinations,
