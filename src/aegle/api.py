@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aegle.domain.errors import OptionError
-from aegle.workflow.options import CaseOptions, describe, options_of, read_options
+from aegle.workflow.arguments import case_options, moment_of, require_language
+from aegle.workflow.options import CaseOptions, describe, read_options
 
 if TYPE_CHECKING:
     from aegle.diagnosis.published import rule, rules
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from aegle.workflow.learning.run_folder import Done
     from aegle.workflow.pipeline import Announce
     from aegle.workflow.radiotherapy import PlanInputs, Planned
+    from aegle.workflow.suggesting import suggest
+    from aegle.workflow.suggestion_numbers import suggestion_numbers
 
 __all__ = [
     "CaseOptions",
@@ -58,6 +61,8 @@ _LATER = {
     "ThoraxOptions": "aegle.phantoms.thorax",
     "rule": "aegle.diagnosis.published",
     "rules": "aegle.diagnosis.published",
+    "suggest": "aegle.workflow.suggesting",
+    "suggestion_numbers": "aegle.workflow.suggestion_numbers",
 }
 
 
@@ -96,8 +101,8 @@ def run(
     wanted = (paths,) if isinstance(paths, str | Path) else tuple(paths)
     if not wanted:
         raise OptionError("Give at least one file or folder of the patient.")
-    chosen, moment = _options(options), _moment(now)
-    _require_language(language)
+    chosen, moment = case_options(options), moment_of(now)
+    require_language(language)
     from aegle.workflow import journey
     from aegle.workflow.pipeline import unannounced
 
@@ -135,8 +140,8 @@ def plan(
         OptionError: Case and files contradict each other, or an option or the prescription is
             wrong.
     """
-    chosen, moment = _options(options), _moment(now)
-    _require_language(language)
+    chosen, moment = case_options(options), moment_of(now)
+    require_language(language)
     from aegle.workflow import radiotherapy
     from aegle.workflow.pipeline import unannounced
 
@@ -197,8 +202,8 @@ def demo(
     Raises:
         OptionError: The language or the time is none, or the folder holds something else.
     """
-    moment = _moment(now)
-    _require_language(language)
+    moment = moment_of(now)
+    require_language(language)
     from aegle.workflow import demo as made_patient
     from aegle.workflow.pipeline import unannounced
 
@@ -326,59 +331,8 @@ def predict(
     """
     from aegle.workflow.learning import predicting
 
-    moment = _moment(now)
+    moment = moment_of(now)
     return predicting.run(Path(model), Path(path), Path(out), now=moment, announce=announce)
-
-
-def suggest(
-    case: str | Path,
-    *,
-    facts: str | Path | Mapping[str, Any] | None = None,
-    review: Mapping[str, str] | None = None,
-    options: CaseOptions | Mapping[str, Any] | None = None,
-    language: "Language" = "en",
-    now: datetime | str | None = None,
-) -> "CaseResults":
-    """Say what published rules and models make of a case, and keep what a person decides.
-
-    Args:
-        case: Folder that ``run`` wrote.
-        facts: What is stated beside the images, as data or a JSON file; by default what was
-            stated last.
-        review: ``suggestion`` (its id), ``decision`` (accepted or overridden), ``by``, and
-            ``reason`` and ``category`` where it is overridden.
-        options: As for ``run``; the section ``suggest`` counts.
-        language: Language of the page, ``en`` or ``zh``.
-        now: Time of the decision and of the page, or its ISO 8601 text; the present by default.
-
-    Returns:
-        The case with its suggestions and reviews.
-
-    Raises:
-        OptionError: It is no case, a fact is unknown, of another type or unit, there is no such
-            suggestion, or a decision lacks its name or reason.
-    """
-    chosen, moment = _options(options), _moment(now)
-    _require_language(language)
-    from aegle.workflow import suggesting
-
-    content, name = suggesting.stated_text(facts)
-    request = suggesting.Request(
-        case=Path(case),
-        facts=content,
-        facts_name=name,
-        options=chosen,
-        language=language,
-        now=moment,
-    )
-    return suggesting.run(request, suggesting.verdict_of(review))
-
-
-def suggestion_numbers(results: "CaseResults") -> dict[str, Any]:
-    """Return the suggestions of a case and their reviews as plain data."""
-    from aegle.workflow import suggestion_numbers as written
-
-    return written.numbers(results)
 
 
 def summary(results: "CaseResults") -> dict[str, Any]:
@@ -393,34 +347,3 @@ def doctor() -> Mapping[str, Any]:
     from aegle.workflow import doctor as checks
 
     return checks.examine()
-
-
-def _options(given: CaseOptions | Mapping[str, Any] | None) -> CaseOptions:
-    if given is None or isinstance(given, Mapping):
-        return options_of(given or {})
-    if isinstance(given, CaseOptions):
-        return given
-    raise OptionError(
-        f"Options are a {type(given).__name__}; give CaseOptions, or a mapping of sections such "
-        "as {'prescription': {'dose_gy': 50}}."
-    )
-
-
-def _moment(given: datetime | str | None) -> datetime:
-    """Return local time to the second; a time zone that is given is left out."""
-    if given is None:
-        return datetime.now().astimezone().replace(microsecond=0, tzinfo=None)
-    try:
-        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
-        return moment.replace(tzinfo=None)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise OptionError(
-            f"{given!r} is no time for now; give a datetime or text such as '2026-01-02T03:04:05'."
-        ) from error
-
-
-def _require_language(given: str) -> None:
-    from aegle.report.language import LANGUAGES
-
-    if given not in LANGUAGES:
-        raise OptionError(f"No language '{given}'; known: {', '.join(LANGUAGES)}.")

@@ -25,6 +25,7 @@ from aegle.diagnosis.rule_suggestion import (
 from aegle.diagnosis.suggest import (
     NOTHING_STATED,
     SuggestOptions,
+    density_input,
     density_type,
     lung_nodules,
     suggest,
@@ -152,6 +153,7 @@ def _fleischner(
             facts=facts,
             lesion=nodule,
             alternatives=alternatives,
+            also=density_input(nodule),
         )
         yield suggestion_of(rule, ruled, findings.study_uid)
 

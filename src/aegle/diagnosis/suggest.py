@@ -23,6 +23,7 @@ from aegle.domain.text import Text
 from aegle.options import option
 
 EXAMINATION = "examination"
+BASELINE = "baseline"
 NOTHING_STATED = PatientFacts()
 FOR_IMAGES = ("lung-rads",)
 """Rules whose facts can be measured on images; the others are asked by hand."""
@@ -101,14 +102,13 @@ def _shows_lungs(findings: Findings) -> bool:
 def _judge(rule: Rule, lesion: Lesion, options: SuggestOptions, stated: PatientFacts) -> Ruled:
     """Return the outcome for one lesion and the measurements it rests on."""
     facts = {
-        "status": Stated(value="baseline"),
         **density_type(lesion, options),
         **facts_for(rule, stated, lesion.id),
+        "screening": Stated(value=True, source=InputSource.EXAMINATION),
         "d": measured(lesion.mean_diameter_mm),
     }
-    if "status" not in stated.lesions.get(lesion.id, {}):
-        del facts["status"]
-    known = values_of(facts) | {"status": values_of(facts).get("status", "baseline")}
+    known = values_of(facts)
+    also = density_input(lesion)
     if "type" not in facts:
         reason = _why_no_type(lesion)
         return Ruled(
@@ -118,6 +118,7 @@ def _judge(rule: Rule, lesion: Lesion, options: SuggestOptions, stated: PatientF
             facts=facts,
             lesion=lesion,
             alternatives=_by_type(rule, known),
+            also=also,
         )
     outcome = evaluate(rule, known)
     return Ruled(
@@ -127,6 +128,7 @@ def _judge(rule: Rule, lesion: Lesion, options: SuggestOptions, stated: PatientF
         facts=facts,
         lesion=lesion,
         alternatives=_if_new(rule, known, outcome),
+        also=also,
     )
 
 
@@ -136,6 +138,22 @@ def density_type(lesion: Lesion, options: SuggestOptions) -> dict[str, Stated]:
     if density is None or not density.mean >= options.solid_from_hu:
         return {}
     return {"type": measured("solid")}
+
+
+def density_input(lesion: Lesion) -> tuple[Input, ...]:
+    """Return the measured density that the type of a lesion rests on, if it is known."""
+    density = _density(lesion)
+    if density is None or math.isnan(density.mean):
+        return ()
+    return (
+        Input(
+            name="mean_hu",
+            meaning="mean density",
+            value=f"{density.mean:.0f}",
+            unit="HU",
+            source=InputSource.MEASURED,
+        ),
+    )
 
 
 def _why_no_type(lesion: Lesion) -> Text:
@@ -155,9 +173,9 @@ def _measures(lesion: Lesion, known: dict[str, Any]) -> Text:
         "longest_mm": lesion.diameters.longest_mm,
         "perpendicular_mm": lesion.diameters.perpendicular_mm,
     }
-    density = _density(lesion)
-    if density is None or (known["type"], known["status"]) != ("solid", "baseline"):
-        facts |= {"type": str(known["type"]), "status": str(known["status"])}
+    density, status = _density(lesion), known.get("status", BASELINE)
+    if density is None or (known["type"], status) != ("solid", BASELINE):
+        facts |= {"type": str(known["type"]), "status": str(status)}
         return Text(
             "Nodule ({type}, {status}), mean diameter {mean_mm:.1f} mm "
             "({longest_mm:.1f} × {perpendicular_mm:.1f} mm).",
@@ -187,7 +205,7 @@ def _by_type(rule: Rule, known: dict[str, Any]) -> tuple[Alternative, ...]:
 
 def _if_new(rule: Rule, known: dict[str, Any], outcome: Outcome) -> tuple[Alternative, ...]:
     """Return what holds if a nodule taken as seen for the first time is new."""
-    if known["status"] != "baseline":
+    if known.get("status", BASELINE) != BASELINE:
         return ()
     new = evaluate(rule, known | {"status": "new"})
     if new.category == outcome.category:

@@ -10,7 +10,7 @@ from aegle.domain.suggestion import Input, Review, standing
 from aegle.workflow import reviews
 
 
-def numbers(results: CaseResults) -> dict[str, Any]:
+def suggestion_numbers(results: CaseResults) -> dict[str, Any]:
     """Return suggestions and reviews as plain data."""
     now_standing = standing(results.reviews)
     return {
