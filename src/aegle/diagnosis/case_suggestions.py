@@ -164,10 +164,7 @@ def _asked(rule: Rule, facts: dict[str, Stated], needs: tuple[str, ...]) -> Outc
     missing = tuple(name for name in needs if name not in facts)
     if not missing or (outcome.category == REVIEW and not outcome.missing):
         return outcome
-    named = [
-        Text("{meaning} ({name})", {"meaning": Text(rule.facts[n].meaning), "name": n})
-        for n in missing
-    ]
+    named = [Text(rule.facts[name].meaning) for name in missing]
     reason = Text("Not decided without: {missing}.", {"missing": _joined(named)})
     return Outcome(category=REVIEW, reason=reason, missing=missing)
 

@@ -13,14 +13,14 @@ Line = tuple[str, str, str, Tone]
 
 
 def folded(said: Suggestion, review: Review | None, words: Words) -> Folded | None:
-    """Return the table of reasons, closed; None for a suggestion without an identity.
+    """Return the table of reasons, closed; None for what does not apply or has no identity.
 
     Args:
         said: The suggestion.
         review: The decision that stands, if there is one.
         words: Language of the reader.
     """
-    if not said.id:
+    if not said.id or not said.applies:
         return None
     lines = [*_certainty(said, words), *_inputs(said, words), *_thoughts(said, words)]
     lines += [*_evidence(said, words), *_maker(said, words), *_review(review, words)]
@@ -108,7 +108,7 @@ def _thoughts(said: Suggestion, words: Words) -> Iterator[Line]:
         share = "" if other.probability is None else f" {other.probability:.1%}"
         step = words.text(other.next_step)
         name = f"{clean(words.name(other.category))}{share}"
-        yield words("Alternative"), f"{name}: {words.text(other.reason)}", step, Tone.PLAIN
+        yield words("It may also be"), f"{name}: {words.text(other.reason)}", step, Tone.PLAIN
     for text in said.limits:
         yield words("Limits of use"), words.text(text), "", Tone.PLAIN
 

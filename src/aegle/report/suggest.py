@@ -20,12 +20,13 @@ def section(results: CaseResults, words: Words) -> Section:
     blocks: list[Block] = []
     for number, visit in enumerate(results.examinations.visits):
         blocks.append(visit_heading(visit, number, words))
-        blocks += assessment.classification_blocks(results, number, words)
-        suggestions = _of(results, number)
-        if not suggestions:
+        blocks += _models(results, number, words)
+        of_rules = [s for s in _of(results, number) if not _is_of_model(s)]
+        if not of_rules:
             blocks.append(Paragraph(words("No rule was asked at this visit."), Tone.CALM))
-        for suggestion in suggestions:
-            blocks += _blocks(results, number, suggestion, words)
+        for suggestion in of_rules:
+            subject = title(results, number, suggestion.subject)
+            blocks += (_card(suggestion, subject, words), *_reasons(results, suggestion, words))
     return Section(
         anchor="suggest",
         title=words("Suggestions"),
@@ -71,17 +72,27 @@ def _of(results: CaseResults, visit: int) -> tuple[Suggestion, ...]:
     return visits[visit] if visit < len(visits) else ()
 
 
-def _blocks(
-    results: CaseResults, visit: int, suggestion: Suggestion, words: Words
-) -> Iterator[Block]:
-    """Yield what is suggested, and folded below it all that it rests on."""
-    of_model = suggestion.made_by is not None and suggestion.made_by.kind is MakerKind.MODEL
-    subject = title(results, visit, suggestion.subject)
-    if not of_model:
-        yield _card(suggestion, subject, words)
-    folded = reasons.folded(suggestion, standing(results.reviews).get(suggestion.id), words)
+def _models(results: CaseResults, visit: int, words: Words) -> Iterator[Block]:
+    """Yield what models say of the images, each with its reasons, and why others are left out."""
+    said = [s for s in _of(results, visit) if _is_of_model(s)]
+    for one in assessment.assessments_of(results, visit).classifications:
+        yield assessment.classification_card(one, words)
+        for suggestion in said:
+            if (suggestion.rule, suggestion.subject) == (one.model, one.image):
+                yield from _reasons(results, suggestion, words)
+    yield from assessment.notice_blocks(results, visit, words)
+
+
+def _reasons(results: CaseResults, suggestion: Suggestion, words: Words) -> Iterator[Block]:
+    """Yield all that a suggestion rests on, folded."""
+    review = standing(results.reviews).get(suggestion.id)
+    folded = reasons.folded(suggestion, review, words)
     if folded is not None:
         yield folded
+
+
+def _is_of_model(suggestion: Suggestion) -> bool:
+    return suggestion.made_by is not None and suggestion.made_by.kind is MakerKind.MODEL
 
 
 def _is_graded(suggestion: Suggestion) -> bool:

@@ -70,7 +70,7 @@ def _tiles(results: CaseResults, told: Words) -> tuple[Tile, ...]:
         Tile(
             title=told("For review"),
             value=str(open_ones),
-            details=(told("{count} suggestions in all", count=len(every)),),
+            details=(told("suggestions in all: {count}", count=len(every)),),
             tone=Tone.WARN if open_ones else Tone.PLAIN,
             anchor="suggest",
         ),
