@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 
-from benchmarks import gamma, journey, planning, reading, segmentation, training
+from benchmarks import (
+    follow_up,
+    gamma,
+    journey,
+    planning,
+    reading,
+    registration,
+    segmentation,
+    training,
+)
 from benchmarks.line import Line
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -32,6 +41,9 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     segmentation.many_classes,
     gamma.gamma,
     planning.planning,
+    follow_up.matching,
+    follow_up.diameters,
+    registration.alignment,
     journey.demo,
 )
 

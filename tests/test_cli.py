@@ -11,7 +11,23 @@ import aegle
 from aegle import api, cli
 from aegle.workflow.options import describe
 
-COMMANDS = ("demo", "run", "plan", "train", "evaluate", "predict", "rule", "options", "doctor")
+COMMANDS = (
+    "demo",
+    "run",
+    "follow",
+    "plan",
+    "compare",
+    "adapt",
+    "train",
+    "evaluate",
+    "predict",
+    "explain",
+    "fuse",
+    "rule",
+    "respond",
+    "options",
+    "doctor",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -36,6 +52,11 @@ def test_help_says_that_it_is_for_research(capsys):
         (["run", "scan.dcm", "--out", "case", "--language", "fr"], "Invalid value"),
         (["run", "scan.dcm", "--out", "case", "--set", "photons.beamz=x"], "Unknown option"),
         (["run", "scan.dcm", "--out", "case", "--options", "none.toml"], "none.toml: cannot be"),
+        (["follow", "january", "--out", "case"], "at least two visits, got 1"),
+        (
+            ["follow", "a", "b", "--structures", "m.nii", "--out", "c"],
+            "1 label map(s) for 2 visits",
+        ),
         (["demo", "--now", "yesterday"], "Invalid value"),
         (["train", "none.toml", "--out", "run"], "none.toml: cannot be read as TOML"),
         (["train", "images", "--out", "run", "--set", "trian.epochs=1"], "Unknown section 'trian'"),

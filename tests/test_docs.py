@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aegle.planning.protocol import read as read_prescription
+from aegle.workflow.breathing_phases import PhaseEntry
 from aegle.workflow.learning.recipe import read_recipe
 from aegle.workflow.options import read_options
 
@@ -117,10 +118,13 @@ def test_recipes_in_the_documentation_are_understood(tmp_path):
 
 def test_prescriptions_in_the_documentation_are_understood(tmp_path):
     text = (ROOT / "docs/how-to/plan-and-judge.md").read_text()
-    (block,) = re.findall(r"```toml[^\n]*\n(.*?)```", text, re.S)
+    phases, block = re.findall(r"```toml[^\n]*\n(.*?)```", text, re.S)
     file = tmp_path / "clinic.toml"
     file.write_text(block)
 
+    assert [set(one) for one in tomllib.loads(phases)["phase"]] == [
+        set(PhaseEntry.__dataclass_fields__)
+    ]
     assert len(read_prescription(file).prescription.goals) == 2
 
 

@@ -33,7 +33,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "quality_check": {"no-reference": "aegle.recognition.quality:assess_quality"},
     "segmenter": {"classical-thorax-ct": "aegle.recognition.thorax_ct:segment"},
     "lesion_detector": {"classical-lung": "aegle.recognition.lesions:candidates"},
-    "registration": {"rigid": "aegle.imaging.registration:register_rigid"},
+    "registration": {"rigid": "aegle.imaging.rigid_ct:register_rigid"},
     "planner": {"photon-pencil-beam": "aegle.planning.photon_plan:plan"},
     "suggestion_rule": {"lung-rads": "aegle.diagnosis.suggest:suggest"},
     "lesion_matcher": {"distance-and-size": "aegle.response.matching:match"},

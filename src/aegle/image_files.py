@@ -134,6 +134,7 @@ def read_labels(path: Path, *, names: Mapping[int, str] | None = None) -> Struct
     values, grid = _volume(path)
     labels = _whole(values, path)
     known = names if names is not None else _names_beside(path)
+    _require_room(known, values, path)
     numbers = np.unique(labels)
     numbers = numbers[numbers > 0]
     if numbers.size > MAX_LABELS:
@@ -144,6 +145,21 @@ def read_labels(path: Path, *, names: Mapping[int, str] | None = None) -> Struct
     unnamed = {int(n): f"label_{n}" for n in numbers} if numbers.size > 1 else {}
     names = {int(n): _stem(path) for n in numbers} | unnamed | dict(known)
     return StructureSet(tuple(_structure(labels, int(n), names[int(n)], grid) for n in numbers))
+
+
+def _require_room(names: Mapping[int, str], values: NDArray[Any], path: Path) -> None:
+    """Refuse a file too narrow for a label that it should hold: that one became another."""
+    if values.dtype.kind not in "iu" or not names:
+        return
+    highest, room = max(names), int(np.iinfo(values.dtype).max)
+    if highest > room:
+        bits = 8 * values.dtype.itemsize
+        raise FileError(
+            path,
+            f"its names give label {highest} ({names[highest]}), but its {bits}-bit voxels hold at "
+            f"most {room}: that label was stored as {highest % 2**bits}.",
+            "Write it anew with 16-bit voxels.",
+        )
 
 
 def _structure(labels: NDArray[Any], number: int, name: str, grid: Grid) -> Structure:

@@ -163,7 +163,9 @@ def test_diameters_carry_their_end_points_in_the_patient(written):
 
 def test_another_library_reads_the_same_numbers(tmp_path, segments):
     path = attributes.save(
-        report.compose(findings(), image_called(), PATIENT, now=NOW, segments=segments),
+        report.compose(
+            findings(), image_called(), PATIENT, now=NOW, context=report.Context(segments=segments)
+        ),
         tmp_path / "sr.dcm",
     )
 
@@ -183,7 +185,9 @@ def test_another_library_reads_the_same_numbers(tmp_path, segments):
 
 
 def test_groups_refer_to_their_segments(segments):
-    made = report.compose(findings(), image_called(), PATIENT, now=NOW, segments=segments)
+    made = report.compose(
+        findings(), image_called(), PATIENT, now=NOW, context=report.Context(segments=segments)
+    )
     path = attributes.save(made, segments.with_name("sr.dcm"))
     uid = str(pydicom.dcmread(segments).SOPInstanceUID)
 
@@ -196,7 +200,9 @@ def test_a_segmentation_of_another_series_is_refused(segments):
     other = image_called(series_uid="2.25.99")
 
     with pytest.raises(IdentityError, match="not made on image 'CT'"):
-        report.compose(findings(), other, PATIENT, now=NOW, segments=segments)
+        report.compose(
+            findings(), other, PATIENT, now=NOW, context=report.Context(segments=segments)
+        )
 
 
 def test_only_rules_that_apply_are_reported_each_with_its_subject(written):
@@ -258,7 +264,12 @@ def test_the_validator_finds_no_error(tmp_path, require_program, segments):
     program = require_program("dciodvfy", "dicom3tools")
     image = image_called()
     whole = report.compose(
-        findings(), image, PATIENT, now=NOW, suggestions=SUGGESTIONS, segments=segments
+        findings(),
+        image,
+        PATIENT,
+        now=NOW,
+        suggestions=SUGGESTIONS,
+        context=report.Context(segments=segments),
     )
     paths = [
         attributes.save(whole, tmp_path / "whole"),
@@ -295,7 +306,7 @@ sr.segmentation.write(
 rt.structure_set.write(sr.structures(), image, sr.PATIENT, out / "rs.dcm", now=sr.NOW)
 made = sr.report.compose(
     sr.findings(), image, sr.PATIENT, now=sr.NOW, suggestions=sr.SUGGESTIONS,
-    segments=out / "seg.dcm",
+    context=sr.report.Context(segments=out / "seg.dcm"),
 )
 sr.attributes.save(made, out / "sr.dcm")
 plan = rt.plan_on(rt.grid_of())

@@ -1,311 +1,359 @@
-"""Rigid alignment, on a made body in closed form, on real CT moved by SimpleITK, and failing."""
+"""Alignment of images of any kind: known motions and fields, real pairs, refusals."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from aegle.domain.errors import QuantityError
+from aegle.domain.errors import GeometryError, InputError, OptionError, QuantityError
 from aegle.domain.grid import Grid
-from aegle.domain.registration import Verdict
+from aegle.domain.registration import Motion, Verdict
+from aegle.domain.structure import Structure
 from aegle.domain.volume import Quantity, Volume
-from aegle.imaging.registration import RigidOptions, register_rigid
-from aegle.phantoms.thorax import ThoraxOptions, make_visit
+from aegle.imaging.registration import RegistrationOptions, register
+from aegle.imaging.warp import warp, warp_structure
 
-GRID = Grid(shape=(52, 64, 76), spacing_mm=(5.0, 4.6, 4.6), origin_mm=(-172.0, -145.0, -128.0))
-AXIAL, SAGITTAL, FEET_FIRST = (
-    ((0, 0, 1), (0, 1, 0), (1, 0, 0)),
-    ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
-    ((0, 0, -1), (0, 1, 0), (1, 0, 0)),
+DATA = Path(__file__).parents[3] / "shared" / "data" / "registration"
+needs_pairs = pytest.mark.skipif(not DATA.exists(), reason=f"registration pairs are not at {DATA}")
+
+SHAPE = (28, 36, 40)
+SPACING_MM = (4.0, 4.0, 4.0)
+GRID = Grid(shape=SHAPE, spacing_mm=SPACING_MM, origin_mm=(-78.0, -70.0, -54.0))
+SAGITTAL = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
+OBLIQUE = tuple(
+    tuple(row) for row in Rotation.from_euler("xyz", (12, -8, 20), degrees=True).as_matrix()[::-1]
 )
-
-# Centre [mm], half axes [mm], HU; later ones lie over earlier ones.
-BODY = ((0, 0, 0), (150, 100, 170), 40)
-LUNGS = (((-70, -5, 30), (48, 65, 90), -820), ((68, 0, 25), (42, 60, 85), -820))
-LIVER = ((-45, -10, -80), (80, 60, 45), 65)
-VERTEBRAE = tuple(
-    ((3 + 0.05 * z, 62 - 0.04 * z, z), (16, 14, 11), 420) for z in range(-150, 151, 30)
-)
-BONES = (
-    *VERTEBRAE,
-    ((-112, 10, 60), (8, 40, 12), 500),
-    ((118, -20, 10), (8, 35, 14), 480),
-    ((-118, 5, -20), (9, 45, 10), 520),
-    ((100, 40, 90), (30, 10, 25), 450),
-    ((5, -80, 50), (18, 7, 60), 380),
-)
+QUICK = {"spacing_mm": 4.0, "largest_turn_degree": 0.0}
 
 
-def turned(degrees, shift_mm):
-    """Return the 4×4 of turns about x, y and z through the origin, then a shift."""
+def anatomy(points_mm, *, seed=0):
+    """Return a made anatomy at LPS points: blobs of tissue of random place and size, in HU."""
+    rng = np.random.default_rng(seed)
+    half_axes = (66, 58, 64) if seed == 0 else rng.uniform(40, 70, 3)
+    body = np.linalg.norm(points_mm / half_axes, axis=-1)
+    edge = np.clip((1 - body) * 30, 0, 1)
+    values = -1000.0 + edge * 1030.0
+    for _ in range(40):
+        centre, size = rng.uniform(-45, 45, 3), rng.uniform(6, 16)
+        depth = np.linalg.norm(points_mm - centre, axis=-1)
+        values += (
+            edge * rng.uniform(-300, 400) / (1 + np.exp(np.clip((depth - size) / 1.5, -40, 40)))
+        )
+    return values
+
+
+def image(
+    to_fixed=lambda p: p, *, grid=GRID, seed=0, noise_hu=10.0, quantity=Quantity.RADIODENSITY
+):
+    """Return an image whose point y shows what lies at ``to_fixed(y)`` of the anatomy."""
+    index = np.moveaxis(np.indices(grid.shape), 0, -1).astype(float)
+    values = anatomy(to_fixed(grid.to_patient(index)), seed=seed)
+    values += np.random.default_rng(seed + 100).normal(0, noise_hu, grid.shape)
+    return Volume(values=values.astype(np.float32), grid=grid, quantity=quantity)
+
+
+def inner_points(count=200):
+    """Return points inside the made body [mm]."""
+    points = np.random.default_rng(5).uniform(-30, 30, (count, 3))
+    return points
+
+
+def motion(degrees, shift_mm, scale=1.0):
     matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    matrix[:3, :3] = scale * Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     matrix[:3, 3] = shift_mm
     return matrix
 
 
-def scan(motion=None, *, grid=GRID, liver_mm=(0, 0, 0), noise_hu=25.0, seed=0, couch=True):
-    """Return the CT of the made body after a motion; the couch stays where it is."""
-    index = np.moveaxis(np.indices(grid.shape), 0, -1).astype(float)
-    here = grid.to_patient(index)
-    inverse = np.linalg.inv(np.eye(4) if motion is None else motion)
-    body = here @ inverse[:3, :3].T + inverse[:3, 3]
-    values = np.full(grid.shape, -1000.0)
-    if couch:
-        plate = (np.abs(here[..., 1] - 106) < 7) & (np.abs(here[..., 0]) < 160)
-        values[plate] = 200.0
-    liver = (tuple(np.add(LIVER[0], liver_mm)), *LIVER[1:])
-    for centre, half_axes, hu in (BODY, *LUNGS, liver, *BONES):
-        depth = np.linalg.norm((body - centre) / half_axes, axis=-1)
-        inside = 1 / (1 + np.exp(np.clip((depth - 1) * min(half_axes) / 1.5, -50, 50)))
-        values += inside * (hu - values)
-    values += np.random.default_rng(seed).normal(0, noise_hu, grid.shape)
-    return Volume(values=values.astype(np.float32), grid=grid, quantity=Quantity.RADIODENSITY)
+def undo(matrix):
+    inverse = np.linalg.inv(matrix)
+    return lambda points: points @ inverse[:3, :3].T + inverse[:3, 3]
 
 
-def register(fixed, moving, **options):
-    return register_rigid(fixed, moving, options=RigidOptions(**options))
-
-
-def errors(registration, truth):
-    """Return the largest distance [mm] over the body and the angle [degree] from the truth."""
-    points = np.stack(np.meshgrid([-100, 0, 100], [-60, 0, 60], [-120, 0, 120]), -1).reshape(-1, 3)
-    wanted = points @ truth[:3, :3].T + truth[:3, 3]
-    distance = np.linalg.norm(registration.to_moving(points) - wanted, axis=1).max()
-    apart = np.array(registration.matrix)[:3, :3] @ truth[:3, :3].T
-    return distance, np.degrees(Rotation.from_matrix(apart).magnitude())
+def miss_mm(result, wanted, points):
+    return np.linalg.norm(result.to_moving(points) - wanted, axis=-1)
 
 
 @pytest.fixture(scope="module")
 def fixed():
-    return scan()
+    return image()
 
 
 @pytest.mark.parametrize(
-    ("degrees", "shift_mm"),
-    [
-        pytest.param((0, 0, 0), (7.3, -4.1, 11.7), id="a shift along all axes"),
-        pytest.param((4, -3, 6), (-12, 9, 5), id="turns about all axes"),
-        pytest.param((-2, 5, -9), (30, -20, -45), id="a large move"),
-    ],
+    "axes", [GRID.axes, SAGITTAL, OBLIQUE], ids=["axial", "sagittal", "oblique"]
 )
-def test_a_known_move_is_recovered(fixed, degrees, shift_mm):
-    truth = turned(degrees, shift_mm)
+def test_a_rigid_motion_is_recovered_on_any_grid(fixed, axes):
+    truth = motion((3, -5, 4), (6, -9, 12))
+    centred = Grid(shape=(36, 40, 34), spacing_mm=(5.0, 3.8, 4.2), axes=axes)
+    centre_mm = truth[:3, 3]
+    grid = replace(centred, origin_mm=tuple(centre_mm - centred.centre_mm))
 
-    result = register(fixed, scan(truth, seed=1))
-
-    distance_mm, angle_degree = errors(result, truth)
-    assert result.verdict is Verdict.GOOD
-    assert distance_mm < 0.5
-    assert angle_degree < 0.3
-
-
-@pytest.mark.parametrize("axes", [SAGITTAL, FEET_FIRST])
-def test_orientation_of_the_slices_does_not_matter(fixed, axes):
-    truth = turned((3, -2, 5), (6, -8, 10))
-    shape, spacing_mm = (
-        ((74, 58, 52), (4.6, 5.0, 5.0)) if axes is SAGITTAL else (GRID.shape, GRID.spacing_mm)
+    result = register(
+        fixed, image(undo(truth), grid=grid), options=RegistrationOptions(motion="rigid", **QUICK)
     )
-    centred = Grid(shape=shape, spacing_mm=spacing_mm, axes=axes)
-    grid = replace(centred, origin_mm=tuple(-centred.centre_mm))
 
-    result = register(fixed, scan(truth, grid=grid, seed=2))
-
-    distance_mm, _ = errors(result, truth)
+    points = inner_points()
+    wanted = points @ truth[:3, :3].T + truth[:3, 3]
     assert result.verdict is Verdict.GOOD
-    assert distance_mm < 0.7
+    assert miss_mm(result, wanted, points).max() < 0.8
+    np.testing.assert_allclose(result.to_fixed(wanted), points, atol=0.8)
 
 
-def test_the_matrix_is_the_transform_with_which_simpleitk_resamples(fixed):
-    moving = scan(turned((3, -2, 5), (9, -8, 14)), seed=3, couch=False)
-    result = register(fixed, moving)
+def test_a_large_turn_needs_turned_starts(fixed):
+    truth = motion((-18, 15, 19), (40, -50, 30))
+    grid = replace(GRID, origin_mm=tuple(np.add(GRID.origin_mm, truth[:3, 3])))
 
-    transform = sitk.AffineTransform(3)
-    matrix = np.array(result.matrix)
-    transform.SetMatrix(matrix[:3, :3].ravel().tolist())
-    transform.SetTranslation(matrix[:3, 3].tolist())
-    images = []
-    for volume in (fixed, moving):
-        image = sitk.GetImageFromArray(volume.values)
-        image.SetSpacing(volume.grid.spacing_mm[::-1])
-        image.SetOrigin(volume.grid.origin_mm)
-        images.append(image)
-    aligned = sitk.Resample(images[1], images[0], transform, sitk.sitkLinear, -1000.0)
+    result = register(
+        fixed,
+        image(undo(truth), grid=grid),
+        options=RegistrationOptions(motion="rigid", spacing_mm=4),
+    )
 
-    core = np.s_[10:-10, 20:-30, 20:-20]
-    before = np.abs(moving.values - fixed.values)[core].mean()
-    after = np.abs(sitk.GetArrayFromImage(aligned) - fixed.values)[core].mean()
-    assert after < 0.35 * before
+    points = inner_points()
+    assert miss_mm(result, points @ truth[:3, :3].T + truth[:3, 3], points).max() < 1.0
 
 
-def test_reruns_are_identical(fixed):
-    pair = fixed, cut(scan(turned((4, -3, 6), (-12, 9, 5)), seed=1), 15, 40)
+def test_an_affine_motion_is_recovered(fixed):
+    truth = motion((2, 1, -3), (3, 4, -2), scale=1.06)
 
-    assert register(*pair) == register(*pair)
+    result = register(
+        fixed, image(undo(truth)), options=RegistrationOptions(motion="affine", **QUICK)
+    )
 
-
-def test_the_couch_does_not_pull(fixed):
-    truth = turned((0, 0, 0), (24, 0, 9))
-
-    distance_mm, _ = errors(register(fixed, scan(truth, seed=4)), truth)
-
-    assert distance_mm < 0.5
+    points = inner_points()
+    assert result.motion is Motion.AFFINE
+    assert miss_mm(result, points @ truth[:3, :3].T + truth[:3, 3], points).mean() < 0.5
 
 
-def test_bone_decides_where_soft_tissue_moved_otherwise(fixed):
-    truth = turned((1, 0, -2), (5, 3, -6))
+def test_images_of_two_kinds_align(fixed):
+    """The other kind shows tissue by an unrelated, partly inverted scale."""
+    truth = motion((2, -3, 4), (7, -5, 6))
+    ct = image(undo(truth), noise_hu=5.0)
+    other = Volume(
+        values=(500 + 400 * np.sin(np.clip(ct.values, -1000, 600) / 250)).astype(np.float32),
+        grid=ct.grid,
+        quantity=Quantity.SIGNAL,
+    )
 
-    distance_mm, _ = errors(register(fixed, scan(truth, liver_mm=(0, -4, 18), seed=5)), truth)
+    result = register(fixed, other, options=RegistrationOptions(motion="rigid", **QUICK))
 
-    assert distance_mm < 1.0
+    points = inner_points()
+    assert miss_mm(result, points @ truth[:3, :3].T + truth[:3, 3], points).max() < 1.5
 
 
-def cut(volume, first, last):
-    """Return some slices of a volume, at their place."""
-    grid = volume.grid
-    origin = tuple(grid.to_patient(np.array([float(first), 0, 0])))
-    shape = (last - first, *grid.shape[1:])
-    return Volume(
-        values=volume.values[first:last],
-        grid=replace(grid, shape=shape, origin_mm=origin),
-        quantity=volume.quantity,
+def swell(points_mm):
+    """Return where a smooth known field takes points; closed form."""
+    x, y, z = np.moveaxis(points_mm, -1, 0)
+    return points_mm + np.stack(
+        [5 * np.sin(z / 28 + 0.4), 6 * np.cos(x / 30), 7 * np.sin(y / 32)], -1
     )
 
 
-def test_tables_at_different_heights_do_not_matter(fixed):
-    part = cut(scan(seed=6), 30, 52)
-    away_mm = (40, 0, 700)
-    far = tuple(np.add(part.grid.origin_mm, away_mm))
+def unswell(points_mm):
+    """Return the inverse of ``swell`` by its fixed point, to 1e-6 mm."""
+    found = points_mm
+    for _ in range(60):
+        found = points_mm - (swell(found) - found)
+    return found
 
-    result = register(fixed, replace(part, grid=replace(part.grid, origin_mm=far)))
 
+@pytest.fixture(scope="module")
+def bent(fixed):
+    moving = image(unswell)
+    return moving, register(
+        fixed, moving, options=RegistrationOptions(start="coordinates", **QUICK)
+    )
+
+
+def test_a_known_field_is_recovered_without_folds(bent):
+    _, result = bent
+    points = inner_points()
+    error_mm = miss_mm(result, swell(points), points)
+    moved_mm = np.linalg.norm(swell(points) - points, axis=-1)
+    assert moved_mm.mean() > 5
+    assert error_mm.mean() < 1.6
+    assert result.quality.folded_percent == 0
+    assert result.quality.least_determinant > 0
     assert result.verdict is Verdict.GOOD
-    assert result.correlation_before == 0
-    # Some of the points lie outside the part.
-    assert errors(result, turned((0, 0, 0), away_mm))[0] < 1.0
 
 
-def test_scans_of_different_parts_fail_and_say_so(fixed):
-    result = register(cut(fixed, 0, 20), cut(scan(seed=7), 32, 52))
+def test_going_there_and_back_ends_where_it_began(bent):
+    _, result = bent
+    points = np.random.default_rng(3).uniform(-90, 90, (500, 3))
+    np.testing.assert_allclose(result.to_fixed(result.to_moving(points)), points, atol=1e-3)
+    np.testing.assert_allclose(result.to_moving(result.to_fixed(points)), points, atol=1e-3)
+    assert result.quality.inverse_consistency_mm < 0.1
 
+
+def test_the_jacobian_is_that_of_the_field(bent):
+    """The least determinant agrees with finite differences of ``to_moving``."""
+    _, result = bent
+    grid = result.displacement.grid
+    field = result.displacement.vectors_mm.astype(float)
+    slopes = [np.gradient(field[..., k], *grid.spacing_mm) for k in (2, 1, 0)]
+    jacobian = np.stack([np.stack(s, -1) for s in slopes], -2) + np.eye(3)
+    assert np.linalg.det(jacobian).min() == pytest.approx(
+        result.quality.least_determinant, abs=1e-4
+    )
+
+
+def test_reruns_are_the_same_to_the_last_bit(fixed, bent):
+    moving, result = bent
+    again = register(fixed, moving, options=RegistrationOptions(start="coordinates", **QUICK))
+    assert again.matrix == result.matrix
+    np.testing.assert_array_equal(again.displacement.vectors_mm, result.displacement.vectors_mm)
+
+
+def test_images_structures_and_doses_are_carried(fixed, bent):
+    moving, result = bent
+    ball = np.linalg.norm(GRID.to_patient(np.moveaxis(np.indices(SHAPE), 0, -1)), axis=-1) < 30
+    carried = warp_structure(Structure.of("ball", ball, GRID), result, GRID, to_moving=True)
+    index = np.moveaxis(np.indices(SHAPE), 0, -1).astype(float)
+    wanted = np.linalg.norm(unswell(GRID.to_patient(index)), axis=-1) < 30
+    shared = np.count_nonzero(carried.mask & wanted)
+    assert 2 * shared / (carried.mask.sum() + wanted.sum()) > 0.93
+
+    back = warp(moving, result, GRID, outside=-1000.0)
+    before = np.abs(moving.values - fixed.values)[ball].mean()
+    assert np.abs(back.values - fixed.values)[ball].mean() < 0.4 * before
+
+    dose = Volume(
+        values=np.full(SHAPE, 2.0, np.float32), grid=GRID, quantity=Quantity.ABSORBED_DOSE
+    )
+    warped = warp(dose, result, GRID, outside=0.0)
+    assert warped.quantity is Quantity.ABSORBED_DOSE
+    assert warped.values[ball] == pytest.approx(2.0)
+
+
+def test_demons_stand_behind_the_same_signature(fixed, bent):
+    moving, _ = bent
+    result = register(
+        fixed, moving, options=RegistrationOptions(engine="demons", start="coordinates", **QUICK)
+    )
+    points = inner_points()
+    assert (
+        miss_mm(result, swell(points), points).mean()
+        < 0.6 * np.linalg.norm(swell(points) - points, axis=-1).mean()
+    )
+
+
+def test_one_slice_is_aligned_in_its_plane():
+    grid = Grid(shape=(1, 70, 80), spacing_mm=(3.0, 2.0, 2.0), origin_mm=(-79.0, -69.0, 0.0))
+    angle = np.radians(7)
+    truth = motion((0, 0, np.degrees(angle)), (6, -5, 0))
+    still, moved = image(grid=grid), image(undo(truth), grid=grid)
+
+    result = register(still, moved, options=RegistrationOptions(motion="rigid", spacing_mm=2))
+
+    points = inner_points() * (1, 1, 0)
+    assert miss_mm(result, points @ truth[:3, :3].T + truth[:3, 3], points).max() < 0.8
+
+    def wave(p):
+        return p + np.stack(
+            [4 * np.sin(p[..., 1] / 20), 4 * np.cos(p[..., 0] / 20), 0 * p[..., 0]], -1
+        )
+
+    def unwave(p):
+        found = p
+        for _ in range(60):
+            found = p - (wave(found) - found)
+        return found
+
+    bent = register(
+        still,
+        image(unwave, grid=grid),
+        options=RegistrationOptions(start="coordinates", spacing_mm=2),
+    )
+    # One slice of few blobs shows little along their borders; most of the field is still found.
+    before_mm = np.linalg.norm(wave(points) - points, axis=-1).mean()
+    assert miss_mm(bent, wave(points), points).mean() < 0.6 * before_mm
+    assert np.abs(bent.to_moving(points)[:, 2]).max() == 0
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_another_patient_is_called_failed(fixed, seed):
+    other = image(seed=seed)
+    result = register(fixed, other, options=RegistrationOptions(motion="rigid", **QUICK))
     assert result.verdict is Verdict.FAILED
-    assert np.array_equal(result.matrix, np.eye(4))
-    assert str(result.reason)
 
 
-def test_half_a_scan_aligns_with_the_whole(fixed):
-    truth = turned((2, 0, 3), (5, -6, 8))
-
-    result = register(fixed, cut(scan(truth, seed=8), 12, 44))
-
-    assert result.verdict is not Verdict.FAILED
-    assert errors(result, truth)[0] < 1.0
-
-
-def test_little_overlap_is_never_good(fixed):
-    result = register(cut(fixed, 0, 30), cut(scan(seed=9), 22, 52))
-
-    assert result.verdict is not Verdict.GOOD
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        pytest.param(lambda v: np.full_like(v, -1000), "no body", id="air"),
-        pytest.param(lambda v: np.full_like(v, 40), "unlike", id="a block of water"),
-        pytest.param(
-            lambda v: np.random.default_rng(0).normal(0, 300, v.shape).astype(np.float32),
-            "",
-            id="noise",
-        ),
-        pytest.param(lambda v: np.full_like(v, np.nan), "", id="not a number"),
-    ],
-)
-def test_what_cannot_be_aligned_fails_and_says_why(fixed, change, reason):
-    moving = replace(fixed, values=change(fixed.values))
-
-    for pair in ((fixed, moving), (moving, fixed)):
-        result = register(*pair)
+def test_an_empty_image_is_called_failed(fixed):
+    empty = replace(fixed, values=np.full(SHAPE, -1000.0, np.float32))
+    for pair in ((fixed, empty), (empty, fixed)):
+        result = register(*pair, options=RegistrationOptions(**QUICK))
         assert result.verdict is Verdict.FAILED
-        assert reason in str(result.reason)
+        assert result.matrix == tuple(map(tuple, np.eye(4).tolist()))
+        with pytest.raises(InputError, match="failed"):
+            warp(fixed, result, GRID, outside=0.0)
 
 
-def test_a_few_slices_are_too_thin(fixed):
-    assert "too thin" in str(register(fixed, cut(fixed, 20, 23)).reason)
+def test_what_cannot_be_aligned_is_refused(fixed):
+    options = RegistrationOptions(**QUICK)
+    thin = Volume(values=fixed.values[:3], grid=replace(GRID, shape=(3, *SHAPE[1:])),
+                  quantity=fixed.quantity)  # fmt: skip
+    slice_ = Volume(values=fixed.values[:1], grid=replace(GRID, shape=(1, *SHAPE[1:])),
+                    quantity=fixed.quantity)  # fmt: skip
+    dose = replace(fixed, quantity=Quantity.ABSORBED_DOSE)
+    far = replace(fixed, grid=replace(GRID, origin_mm=(2000.0, 0.0, 0.0)))
+    with pytest.raises(InputError, match="3 slices"):
+        register(fixed, thin, options=options)
+    with pytest.raises(GeometryError, match="single slice"):
+        register(fixed, slice_, options=options)
+    with pytest.raises(QuantityError, match="dose"):
+        register(fixed, dose, options=options)
+    with pytest.raises(GeometryError, match="overlap"):
+        register(fixed, far, options=replace(options, start="coordinates"))
+    with pytest.raises(QuantityError, match="gauss-newton"):
+        register(fixed, replace(fixed, quantity=Quantity.SIGNAL),
+                 options=replace(options, engine="demons"))  # fmt: skip
+    with pytest.raises(OptionError, match="device"):
+        register(fixed, fixed, options=replace(options, device="no-such-device"))
+    mask = Structure.of("lung", np.ones((4, 4, 4), bool), replace(GRID, shape=(4, 4, 4)))
+    with pytest.raises(GeometryError, match="different grids"):
+        register(fixed, fixed, options=options, fixed_mask=mask)
 
 
-def test_a_turned_patient_is_doubtful(fixed):
-    moving = scan(turned((0, 0, 25), (0, 0, 0)), seed=10)
-
-    assert register(fixed, moving).verdict is Verdict.DOUBTFUL
-
-
-def test_refuses_what_is_not_ct(fixed):
-    with pytest.raises(QuantityError, match="radiodensity"):
-        register(fixed, replace(fixed, quantity=Quantity.SIGNAL))
-
-
-def test_breathing_moves_the_made_chest_but_not_its_alignment():
-    first, later = (make_visit(v, options=ThoraxOptions(shape=(50, 96, 96))) for v in (0, 1))
-
-    result = register(first.ct, later.ct)
-
-    truth = np.eye(4)
-    truth[:3, :3], truth[:3, 3] = later.motion.rotation, later.motion.shift_mm
-    centre = {lesion.name: np.array(lesion.centre_mm) for lesion in first.lesions}
-    apart_mm = {
-        name: np.linalg.norm(result.to_moving(p) - later.motion.from_reference(p))
-        for name, p in centre.items()
-    }
-    assert result.verdict is Verdict.GOOD
-    assert errors(result, truth)[1] < 0.3
-    # The upper mediastinum hardly breathes; nodules near the diaphragm do.
-    assert apart_mm["lymph_node"] < 1.0
-    assert apart_mm["tumour"] < 1.0
-    assert apart_mm["nodule_right"] < 5.0
+def _volume(path, quantity, spacing_mm=None):
+    picture = sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat32)
+    if spacing_mm is not None:
+        picture.SetSpacing(spacing_mm)
+    direction = np.array(picture.GetDirection()).reshape(3, 3)
+    grid = Grid(
+        shape=picture.GetSize()[::-1],
+        spacing_mm=picture.GetSpacing()[::-1],
+        origin_mm=picture.GetOrigin(),
+        axes=tuple(map(tuple, direction.T[::-1])),
+    )
+    return Volume(values=sitk.GetArrayFromImage(picture), grid=grid, quantity=quantity)
 
 
-def read_ct(path):
-    image = sitk.Shrink(sitk.ReadImage(str(path), sitk.sitkFloat32), [1, 1, 2])
-    return image, volume_of(image)
+def _landmarks(path):
+    if path.suffix == ".vtk":
+        numbers = re.search(r"POINTS\s+\d+\s+\w+\s+([-\d.eE+\s]*)", path.read_text())[1].split()
+    else:
+        numbers = path.read_text().split()[2:]
+    return np.array(numbers, float).reshape(-1, 3)
 
 
-def volume_of(image):
-    values = sitk.GetArrayFromImage(image)
-    axes = np.array(image.GetDirection()).reshape(3, 3).T[::-1]
-    return Volume(
-        values=values,
-        grid=Grid(
-            shape=values.shape,
-            spacing_mm=image.GetSpacing()[::-1],
-            origin_mm=image.GetOrigin(),
-            axes=tuple(map(tuple, axes)),
-        ),
-        quantity=Quantity.RADIODENSITY,
+@needs_pairs
+def test_landmarks_of_a_breathing_liver_meet():
+    """Subject 23; the published best is 1.8 mm over eight pairs, 7.7 mm before."""
+    folder = DATA / "liver_mr" / "dataset23"
+    still = _volume(folder / "exhMaster_unmasked.force_direction.mha", Quantity.SIGNAL)
+    moved = _volume(folder / "cyc_1_4.force_direction.mha", Quantity.SIGNAL)
+    before, after = (
+        np.vstack([_landmarks(folder / f"{name}LM{part}.vtk") for part in ("liver", "outside")])
+        for name in ("exhMaster", "cyc_1_4")
     )
 
+    result = register(
+        still, moved, options=RegistrationOptions(start="coordinates", spacing_mm=3.0)
+    )
 
-def test_a_real_chest_moved_by_simpleitk_is_found_again(shared_data):
-    image, fixed = read_ct(shared_data("lung1_001_ct", "ct.nii.gz"))
-    centre = fixed.grid.centre_mm
-    # Resampling pulls: the output at p shows what the input has at T(p), so anatomy goes to
-    # the inverse of T.
-    pull = sitk.Euler3DTransform(centre.tolist(), 0.05, -0.04, 0.08, (12.0, -9.0, 17.0))
-    moving = volume_of(sitk.Resample(image, image, pull, sitk.sitkBSpline, -1000.0))
-
-    result = register(fixed, moving)
-
-    points = centre + np.random.default_rng(0).uniform(-100, 100, (50, 3))
-    back = pull.GetInverse()
-    wanted = [back.TransformPoint(p) for p in points.tolist()]
-    assert result.verdict is Verdict.GOOD
-    assert np.linalg.norm(result.to_moving(points) - wanted, axis=1).max() < 0.5
-
-
-def test_two_different_people_fail(shared_data):
-    _, one = read_ct(shared_data("lung1_001_ct", "ct.nii.gz"))
-    _, other = read_ct(shared_data("totalsegmentator_examples", "example_ct.nii.gz"))
-
-    assert register(one, other).verdict is Verdict.FAILED
+    assert np.linalg.norm(before - after, axis=1).mean() == pytest.approx(7.68, abs=0.01)
+    assert np.linalg.norm(result.to_moving(before) - after, axis=1).mean() < 1.6
+    assert result.quality.folded_percent == 0

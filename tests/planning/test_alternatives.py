@@ -13,7 +13,7 @@ from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, p
 from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.proton_selection import Complaint, HeadNeckPatient, Setting, Site
 
-PHOTONS = PhotonPlanOptions(dose_grid_mm=4.0, iterations=60)
+PHOTONS = PhotonPlanOptions(delivery="fluence", dose_grid_mm=4.0, iterations=60)
 PROTONS = ProtonPlanOptions(dose_grid_mm=4.0, iterations=60, gantry_deg=(60.0, 180.0, 300.0))
 
 

@@ -96,7 +96,7 @@ def beside(grid_of, positions_of):
 
 
 PLAN = PhotonPlanOptions(
-    gantry_deg=(0.0, 60.0, 120.0, 240.0, 300.0), dose_grid_mm=4.0, iterations=40
+    delivery="fluence", gantry_deg=(0.0, 60.0, 120.0, 240.0, 300.0), dose_grid_mm=4.0, iterations=40
 )
 
 

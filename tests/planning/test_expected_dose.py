@@ -277,7 +277,7 @@ def water(grid_of, positions_of):
 
 def test_an_organ_that_others_were_spared_is_spared(water):
     ct, structures = water
-    options = PhotonPlanOptions(dose_grid_mm=4.0, iterations=25)
+    options = PhotonPlanOptions(delivery="fluence", dose_grid_mm=4.0, iterations=25)
     limit = Goal(structure="organ", metric=Metric.MEAN_DOSE, at_most=9.0, priority=1)
     bare = Prescription(target="PTV", dose_gy=60.0, fractions=30)
     spared = plan(ct, structures, replace(bare, goals=(limit,)), options=options)

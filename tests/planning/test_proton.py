@@ -47,6 +47,8 @@ def spot(x=0.0, y=0.0, *, energy=ENERGY, shifter_mm=0.0, gantry=0.0, count=1):
         weights=np.ones(count),
         energies_mev=np.full(count, energy),
         range_shifter_mm=shifter_mm,
+        sad_mm=MACHINE.sad_mm,
+        nozzle_to_axis_mm=MACHINE.nozzle_to_axis_mm,
     )
 
 

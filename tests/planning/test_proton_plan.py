@@ -78,7 +78,9 @@ def test_dose_is_that_of_the_spots(planned, water):
 
 def test_protons_spare_what_photons_cannot(planned, water):
     ct, structures, asked = water
-    photons = PhotonPlanOptions(gantry_deg=(0.0,), dose_grid_mm=4.0, iterations=20)
+    photons = PhotonPlanOptions(
+        delivery="fluence", gantry_deg=(0.0,), dose_grid_mm=4.0, iterations=20
+    )
 
     other = plan_photons(ct, structures, asked, options=photons)
 

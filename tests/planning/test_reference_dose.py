@@ -88,7 +88,13 @@ def beam_of(reference, meta, number, unit):
         "weights": reference["w"][own] / unit,
     }
     if "energy" in reference:
-        return ProtonBeam(energies_mev=reference["energy"][own], **common)
+        machine = proton_machine()
+        return ProtonBeam(
+            energies_mev=reference["energy"][own],
+            sad_mm=machine.sad_mm,
+            nozzle_to_axis_mm=machine.nozzle_to_axis_mm,
+            **common,
+        )
     return Beam(**common)
 
 

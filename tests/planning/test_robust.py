@@ -86,7 +86,11 @@ def water(grid_of, positions_of):
 
 
 NOMINAL = PhotonPlanOptions(
-    gantry_deg=(0.0, 72.0, 144.0, 216.0, 288.0), dose_grid_mm=4.0, iterations=40, setup_mm=5.0
+    delivery="fluence",
+    gantry_deg=(0.0, 72.0, 144.0, 216.0, 288.0),
+    dose_grid_mm=4.0,
+    iterations=40,
+    setup_mm=5.0,
 )
 
 

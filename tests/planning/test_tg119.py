@@ -50,7 +50,8 @@ def planned(phantom, *, core_gy, priority=2, **options):
         priority=priority,
     )
     asked = Prescription(target="PTV", dose_gy=50.0, fractions=25, goals=(goal,))
-    made = plan(ct, structures, asked, options=PhotonPlanOptions(gantry_deg=BEAMS, **options))
+    chosen = PhotonPlanOptions(gantry_deg=BEAMS, **{"delivery": "fluence"} | options)
+    made = plan(ct, structures, asked, options=chosen)
 
     def dose_gy(name, percent):
         at = DoseAtVolumeOptions(volume_percent=percent)

@@ -44,7 +44,11 @@ def phantom(grid_of, positions_of, patient_of):
 
 def planned(phantom, progress):
     options = PhotonPlanOptions(
-        dose_grid_mm=5.0, iterations=6, gantry_deg=(0, 120, 240), normalise=False
+        delivery="fluence",
+        dose_grid_mm=5.0,
+        iterations=6,
+        gantry_deg=(0, 120, 240),
+        normalise=False,
     )
     return plan(*phantom, options=options, progress=progress)
 

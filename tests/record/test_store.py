@@ -147,6 +147,8 @@ def test_a_beam_of_protons_comes_back_as_one(tmp_path):
         positions_mm=np.zeros((2, 2)),
         weights=np.ones(2),
         energies_mev=np.array([100.0, 120.0]),
+        sad_mm=10_000.0,
+        nozzle_to_axis_mm=420.0,
     )
     store.write(Held((spots,)), tmp_path)
 

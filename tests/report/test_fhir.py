@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from aegle.domain.errors import InputError
+from aegle.domain.timeline import LesionStatus
 from aegle.report import fhir
 from aegle.report.fhir_check import problems, require_sound
 
@@ -192,3 +193,45 @@ def test_unsound_results_are_not_written(case, tmp_path, monkeypatch):
         fhir.write(case, tmp_path / "f.json")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_response_has_its_lesions_as_members_and_both_studies_as_source(bundle):
+    responses = [
+        o
+        for o in of_type(bundle, "Observation")
+        if o["code"].get("coding", [{}])[0].get("code") == "97509-4"
+    ]
+    by_url = {e["fullUrl"]: e["resource"] for e in bundle["entry"]}
+
+    assert [o["valueCodeableConcept"]["coding"][0]["code"] for o in responses] == [
+        "268910001",
+        "271299001",
+    ]
+    for number, found in enumerate(responses, start=1):
+        members = [by_url[m["reference"]] for m in found["hasMember"]]
+        assert {m["code"]["coding"][0]["code"] for m in members} == {"21889-1"}
+        sources = [by_url[s["reference"]]["identifier"][0]["value"] for s in found["derivedFrom"]]
+        assert sources == ["urn:oid:1.2.3.0", f"urn:oid:1.2.3.{number}"]
+        assert found["method"]["text"] == "RECIST 1.1"
+    # One lesion at the second visit, a new one beside it at the third.
+    assert [len(o["hasMember"]) for o in responses] == [1, 2]
+
+
+def test_a_lesion_that_is_gone_keeps_its_identity_with_a_size_of_nothing(case):
+    entries = case.following.follow_up.timeline.entries
+    last = max(e.visit for e in entries)
+    kept = tuple(
+        replace(e, status=LesionStatus.GONE, lesion_id=None, diameter_mm=0.0, volume_ml=0.0)
+        if e.visit == last and e.track == "T1"
+        else e
+        for e in entries
+    )
+    follow_up = case.following.follow_up
+    gone = replace(follow_up, timeline=replace(follow_up.timeline, entries=kept))
+    made = fhir.bundle(replace(case, following=replace(case.following, follow_up=gone)))
+
+    assert problems(made) == []
+    (found,) = [o for o in of_type(made, "Observation") if o["code"].get("text") == "T1, gone"]
+    first = next(o for o in of_type(made, "Observation") if o["code"].get("text") == "L1, mass")
+    assert found["identifier"] == first["identifier"]
+    assert [c["valueQuantity"]["value"] for c in found["component"]] == [0.0]

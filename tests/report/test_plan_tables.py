@@ -145,6 +145,8 @@ def test_beams_of_protons_tell_energies_that_are_used(case):
         positions_mm=np.zeros((3, 2)),
         weights=np.array([300.0, 600.0, 0.0]),
         energies_mev=np.array([101.2, 120.7, 150.0]),
+        sad_mm=10_000.0,
+        nozzle_to_axis_mm=420.0,
     )
 
     table = beam_table(replace(case.planning.plan, beams=(protons,)), None, ENGLISH)

@@ -1,6 +1,7 @@
 """RECIST 1.1, at and around each published threshold."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
@@ -299,3 +300,25 @@ def test_the_order_of_lesions_does_not_matter(lesions, random):
 def test_refuses_a_single_visit():
     with pytest.raises(InputError, match="at least 2 visits, got 1"):
         judge(course(40))
+
+
+@pytest.mark.parametrize(
+    ("whole", "expected"),
+    [pytest.param("T1", "SD", id="with a target"), pytest.param("T3", "NE", id="with another")],
+)
+def test_targets_that_grow_together_have_not_vanished(whole, expected):
+    """RECIST 1.1, 4.3.2: coalesced lesions have one longest diameter, that of the whole."""
+    lesions = (course(30, 58), course(28, 0), course(12, 12, target=False))
+    made = timeline(*lesions)
+    entries = tuple(
+        replace(e, status=LesionStatus.MERGED, merged_into=whole) if e.diameter_mm == 0 else e
+        for e in made.entries
+    )
+    if whole == "T3":
+        entries = tuple(
+            replace(e, diameter_mm=30.0) if (e.track, e.visit) == ("T1", 1) else e for e in entries
+        )
+
+    (found,) = assess(replace(made, entries=entries), options=Recist11Options())
+
+    assert found.category.value == expected

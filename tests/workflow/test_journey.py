@@ -80,6 +80,7 @@ def test_case_folder_holds_everything_that_leaves(journey):
     assert {
         "report.html",
         "report.pdf",
+        "timeline.html",
         "overview.png",
         "results.json",
         "fhir.json",
@@ -87,6 +88,8 @@ def test_case_folder_holds_everything_that_leaves(journey):
         "dicom/visit-1/ct-seg.dcm",
         "dicom/visit-1/ct-sr.dcm",
         "dicom/visit-1/ct-rtstruct.dcm",
+        "dicom/alignments/visit-2.dcm",
+        "dicom/alignments/visit-3.dcm",
         "dicom/plan/rtdose.dcm",
         "dicom/plan/rtplan.dcm",
         "dicom/plan/rtstruct.dcm",

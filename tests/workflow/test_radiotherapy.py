@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from aegle import api, cli
 from aegle.dicom import image_series, radiotherapy, segmentation, structure_set
+from aegle.dicom.ion_beams import read_ion_beams
 from aegle.dicom.plan_beams import read_beams
 from aegle.domain.case import (
     AllFindings,
@@ -504,9 +505,6 @@ def test_files_that_do_not_belong_together_are_refused(files, nifti, pelvis, pla
     )
     attempt(FileError, "no structures", ct=files / "ct", structures=tmp_path / "letter.txt")
     attempt(InputError, "there are no structures on the CT", ct=files / "ct")
-    attempt(
-        GeometryError, "frame of reference", ct=nifti / "t1.nii.gz", structures=files / "rs.dcm"
-    )
 
 
 def test_two_cts_are_told_apart_by_the_structures_or_refused(files, pelvis, planning_ct, tmp_path):
@@ -628,5 +626,132 @@ def test_alternatives_are_planned_and_weighed_where_they_are_asked_for(files, tm
     page = (made.folder / "plan.html").read_text()
     assert "Alternatives" in page
     assert said["reasons"][0].split("(")[0].strip()[:40] in page
-    # The plan that is written is one of photons, which an RTPLAN can hold.
-    assert said["machine"] == "Generic 6 MV"
+    # The plan that is written is the preferred one.
+    kind = pydicom.dcmread(made.folder / "dicom" / "rtplan.dcm").SOPClassUID.name
+    is_of_protons = "protons" in said["alternatives"][0]["name"]
+    assert kind == ("RT Ion Plan Storage" if is_of_protons else "RT Plan Storage")
+    assert said["machine"] == ("Generic protons" if is_of_protons else "Generic 6 MV")
+
+
+FEW_SPOTS = {
+    "dose_grid_mm": 10, "iterations": 8, "gantry_deg": [90, 270], "spacing_mm": 12, "layer_mm": 12,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def planned_with_protons(files, tmp_path_factory):
+    inputs = api.PlanInputs(ct=files / "ct", structures=files / "rs.dcm")
+    options = {"choice": {"target": "prostate", "radiation": "protons"}, "protons": FEW_SPOTS}
+    return api.plan(inputs, tmp_path_factory.mktemp("p") / "plan", options=options, now=NOW)
+
+
+def test_protons_leave_as_an_ion_plan_with_weighted_dose(planned_with_protons):
+    made = planned_with_protons
+    plan, dicom = made.results.planning.plan, made.folder / "dicom"
+
+    for beam, read in zip(plan.beams, read_ion_beams(dicom / "rtplan.dcm"), strict=True):
+        used = beam.weights > 0
+        assert read.gantry_deg == beam.gantry_deg
+        np.testing.assert_array_equal(read.energies_mev, beam.energies_mev[used])
+        np.testing.assert_array_equal(read.positions_mm, beam.positions_mm[used])
+        np.testing.assert_allclose(read.weights, beam.weights[used], rtol=2e-7)
+    assert pydicom.dcmread(dicom / "rtdose.dcm").DoseType == "EFFECTIVE"
+
+
+def test_the_validator_finds_no_error_in_a_plan_of_protons(planned_with_protons, require_program):
+    program = require_program("dciodvfy", "dicom3tools")
+
+    for path in (planned_with_protons.folder / "dicom").iterdir():
+        found = subprocess.run([program, path], capture_output=True, text=True, check=False)
+        assert [line for line in found.stderr.splitlines() if line.startswith("Error")] == []
+
+
+def test_the_page_of_protons_names_machine_and_unit(planned_with_protons):
+    page = (planned_with_protons.folder / "plan.html").read_text("utf-8")
+
+    assert "Gy (RBE)" in page
+    assert "constant RBE of 1.1" in page
+    # Of the proton machine, not of the linear accelerator.
+    assert "millions of protons" in page
+    assert "MU gives" not in page
+
+
+def test_two_plans_are_put_beside_each_other(
+    planned, planned_with_protons, files, tmp_path, capsys
+):
+    out = tmp_path / "both"
+    arguments = [
+        *("compare", str(planned.folder), str(planned_with_protons.folder), "--out", str(out)),
+        *("--ct", str(files / "ct"), "--names", "photons", "protons", "--json"),
+        *("--now", NOW.isoformat(), "--set", "gamma.most_points=500"),
+    ]
+
+    assert cli.main(arguments) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((out / "comparison.json").read_text("utf-8"))
+    for one, made in zip(found["plans"], (planned, planned_with_protons), strict=True):
+        plan = made.results.planning.plan
+        assert [goal["value"] for goal in one["goals"]] == [r.value for r in plan.goals]
+    assert (out / "comparison.pdf").read_bytes().startswith(b"%PDF")
+    page = (out / "comparison.html").read_text("utf-8")
+    assert "photons solid, protons dashed" in page
+    assert "Gamma index of protons at the voxels of photons" in page
+
+
+def test_a_dose_from_files_agrees_with_the_plan_that_wrote_them(planned, files, tmp_path):
+    given = tmp_path / "files"
+    given.mkdir()
+    for name in ("rtdose.dcm", "rtstruct.dcm", "rtplan.dcm"):
+        shutil.copy(planned.folder / "dicom" / name, given / name)
+    inputs = api.ComparisonInputs(first=planned.folder, second=given, ct=files / "ct")
+
+    made = api.compare(inputs, tmp_path / "out", now=NOW, options={"gamma": {"most_points": 500}})
+
+    assert made.pair.gamma.pass_percent == 100
+    one, two = made.pair.first, made.pair.second
+    step_gy = float(one.dose.values.max()) / 65534
+    np.testing.assert_allclose(two.dose.values, one.dose.values, atol=step_gy)
+    known = {r.goal: r.value for r in one.goals}
+    for result in two.goals:
+        assert result.value == pytest.approx(known[result.goal], abs=max(0.5, step_gy))
+    units = [sum(a.monitor_units for a in beam.apertures) for beam in two.beams]
+    assert units == pytest.approx(
+        [sum(a.monitor_units for a in beam.apertures) for beam in one.beams]
+    )
+
+
+def test_what_cannot_be_compared_is_refused(planned, files, tmp_path):
+    given = tmp_path / "files"
+    given.mkdir()
+    shutil.copy(planned.folder / "dicom" / "rtdose.dcm", given)
+    both = {"first": planned.folder, "second": given}
+
+    with pytest.raises(FileError, match="neither a plan of Aegle nor an RT Dose"):
+        api.compare(api.ComparisonInputs(**both), tmp_path / "out", now=NOW)
+    shutil.copy(planned.folder / "dicom" / "rtstruct.dcm", given)
+    with pytest.raises(OptionError, match="give the CT"):
+        api.compare(api.ComparisonInputs(**both), tmp_path / "out", now=NOW)
+    inputs = api.ComparisonInputs(first=given, second=given, ct=files / "ct")
+    with pytest.raises(OptionError, match="give --prescription"):
+        api.compare(inputs, tmp_path / "out", now=NOW)
+
+
+def test_contours_on_a_ct_without_a_frame_are_taken_where_they_lie_inside_it(
+    pelvis, files, tmp_path
+):
+    def as_nifti(name, first):
+        grid = pelvis.ct.grid
+        image = sitk.GetImageFromArray(pelvis.ct.values[first:])
+        image.SetSpacing(grid.spacing_mm[::-1])
+        image.SetOrigin(tuple(map(float, grid.to_patient(np.array([float(first), 0, 0])))))
+        sitk.WriteImage(image, str(tmp_path / name))
+        return api.PlanInputs(ct=tmp_path / name, structures=files / "rs.dcm")
+
+    made = api.plan(as_nifti("ct.nii.gz", 0), tmp_path / "plan", options=QUICK, now=NOW)
+
+    plan = made.results.planning.plan
+    assert any("lie inside it" in str(text) for text in plan.notices)
+    np.testing.assert_array_equal(plan.structures["rectum"].mask, pelvis.structures["rectum"].mask)
+    with pytest.raises(GeometryError, match="frame of reference"):
+        api.plan(as_nifti("half.nii.gz", 15), tmp_path / "half", options=QUICK, now=NOW)

@@ -9,7 +9,7 @@ import sys
 import typer
 
 import aegle
-from aegle.cli import cases, models, plans, rules, suggestions
+from aegle.cli import cases, models, plans, responses, rules, suggestions
 from aegle.cli.console import errors
 from aegle.domain.errors import AegleError, OptionError
 
@@ -21,10 +21,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (cases.demo, cases.run, plans.plan, models.train, models.evaluate, models.predict):
+for command in (
+    cases.demo,
+    cases.run,
+    cases.follow,
+    plans.plan,
+    models.train,
+    models.evaluate,
+    models.predict,
+    models.explain,
+):
     app.command()(command)
+app.command()(plans.compare)
+app.command()(plans.adapt)
 app.command()(rules.rule)
 app.command()(suggestions.suggest)
+app.command()(responses.respond)
+app.command()(models.fuse)
 app.command("options")(cases.list_options)
 app.command()(cases.doctor)
 

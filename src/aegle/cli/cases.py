@@ -19,6 +19,7 @@ from aegle.cli.console import (
     progress,
     stoppable,
 )
+from aegle.domain.errors import OptionError
 
 Language = Literal["en", "zh"]
 ADEQUATE = "adequate"
@@ -89,6 +90,62 @@ def run(
     for line in _lines(api.summary(results)):
         output.print(line, markup=False)
     _print_where(out)
+
+
+def follow(
+    visits: Annotated[
+        list[Path],
+        typer.Argument(help="Baseline and later visits: a file, folder or zip for each."),
+    ],
+    out: OutOption,
+    structures: Annotated[
+        list[Path] | None,
+        typer.Option("--structures", help="Label map with the lesions, once for each visit."),
+    ] = None,
+    language: LanguageOption = "en",
+    options: Annotated[
+        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
+    ] = None,
+    settings: SettingsOption = None,
+    now: NowOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare visits of one patient: the same lesions over time, and how the tumour responds.
+
+    Visits are put in the order in which they took place.
+
+    Example: `aegle follow january/ april/ july/ --out case`
+    """
+    from aegle import api
+
+    chosen = api.read_options(options, settings or ())
+    with stoppable(), progress() as announce:
+        results = api.follow(
+            _with_structures(visits, structures or []),
+            out,
+            options=chosen,
+            language=language,
+            now=now,
+            announce=announce,
+        )
+    if as_json:
+        print_json(api.summary(results))
+        return
+    for line in _lines(api.summary(results)):
+        output.print(line, markup=False)
+    _print_where(out)
+
+
+def _with_structures(visits: list[Path], structures: list[Path]) -> list[Any]:
+    if not structures:
+        return list(visits)
+    if len(structures) != len(visits):
+        raise OptionError(
+            f"{len(structures)} label map(s) for {len(visits)} visits: give --structures once for "
+            "each visit, in the same order. RTSTRUCT and SEG objects may lie in a visit's folder "
+            "instead."
+        )
+    return list(zip(visits, structures, strict=True))
 
 
 def list_options(as_json: JsonOption = False) -> None:
@@ -171,6 +228,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _plan_lines(found["plan"])
     for response in found["follow_up"].get("responses", []):
         yield f"Response at visit {response['visit']}: {response['category']}, {response['reason']}"
+    for caution in found["follow_up"].get("cautions", []):
+        yield f"  Note: {caution}"
     if "reason" in found["follow_up"]:
         yield f"Follow-up: {found['follow_up']['reason']}"
 

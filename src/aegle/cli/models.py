@@ -115,6 +115,53 @@ def predict(
     _print_done(done, as_json)
 
 
+def fuse(
+    recipe: Annotated[Path, typer.Argument(help="Fusion recipe (.toml).")],
+    out: OutOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model of table, laboratory values and image features, judged with each missing.
+
+    Example: `aegle fuse recipes/fusion/prostate-cancer.toml --out prostate`
+    """
+    from aegle import api
+
+    with stoppable(), progress() as announce:
+        done = api.fuse(recipe, out, announce=announce)
+    _print_done(done, as_json)
+
+
+def explain(
+    model: ModelArgument,
+    path: Annotated[
+        Path,
+        typer.Argument(help="Images; with --audit a folder with manifest.csv (file, mask, label)."),
+    ],
+    out: OutOption,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            help="grad-cam, layer-cam, guided-grad-cam, gradient, integrated-gradients or "
+            "occlusion; the one that the audit on made lesions prefers by default.",
+        ),
+    ] = "",
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Measure every method against masks of lesions.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where in images the evidence for the likeliest class lies.
+
+    Example: `aegle explain model.safetensors chest.dcm --out shown`
+    """
+    from aegle import api
+
+    with stoppable(), progress() as announce:
+        done = api.explain(model, path, out, method=method, audit=audit, announce=announce)
+    _print_done(done, as_json)
+
+
 def _print_done(done: Any, as_json: bool) -> None:
     files = {name: str(path.resolve()) for name, path in done.files.items()}
     if as_json:

@@ -1,11 +1,12 @@
-"""A treatment plan as RT Plan and its dose as RT Dose.
+"""A treatment plan as RT Plan, or RT Ion Plan of protons, and its dose as RT Dose.
 
 The plan names beams, angles, isocentre, fractions and prescription. Beams that were cut into
 apertures have leaf positions and monitor units; others the rectangle that holds their fluence,
-which cannot be delivered, as label and description say.
+which cannot be delivered, as label and description say. Protons have energies, spots and their
+counts. Dose that is weighted by a relative biological effectiveness is an effective dose.
 
-Sources: DICOM PS3.3 A.20, C.8.8.9 to C.8.8.14 (plan); A.18, C.8.8.3, C.8.8.4 (dose, dose-volume
-histogram); angles after IEC 61217.
+Sources: DICOM PS3.3 A.20, C.8.8.9 to C.8.8.14 (plan); A.49, C.8.8.25 (ion plan); A.18, C.8.8.3,
+C.8.8.4 (dose, dose-volume histogram); angles after IEC 61217.
 """
 
 from datetime import datetime
@@ -17,15 +18,16 @@ from pydicom.sequence import Sequence
 from pydicom.uid import (
     ImplicitVRLittleEndian,
     RTDoseStorage,
+    RTIonPlanStorage,
     RTPlanStorage,
     RTStructureSetStorage,
 )
 
-from aegle.dicom import attributes, plan_beams, structure_set
+from aegle.dicom import attributes, ion_beams, plan_beams, structure_set
 from aegle.dicom.attributes import decimal, fill, instance, item
 from aegle.dicom.dose_frames import along_normal, attributes_of, volume_of
-from aegle.domain.errors import FileError
-from aegle.domain.plan import DoseVolumeCurve, Plan
+from aegle.domain.errors import FileError, InputError
+from aegle.domain.plan import Beam, DoseVolumeCurve, Plan, ProtonBeam
 from aegle.domain.study import Image, Patient
 from aegle.domain.volume import Quantity, Volume
 from aegle.record.identity import digest
@@ -34,6 +36,11 @@ _FLUENCE = (
     "FLUENCE ONLY",
     "Optimised fluence for research: beams, angles and prescription. No leaf positions and no "
     "monitor units per beam, so it cannot be delivered. The jaws enclose the fluence.",
+)
+_SPOTS = (
+    "RESEARCH ONLY",
+    "Scanned protons for research, counted as particles. Not for treatment: the limits of a real "
+    "machine are not modelled.",
 )
 _APERTURES = (
     "RESEARCH ONLY",
@@ -51,7 +58,7 @@ def plan_uid(plan: Plan, image: Image, patient: Patient, *, now: datetime) -> st
         now,
         repr(plan.prescription),
         plan.machine,
-        *(plan_beams.content(beam) for beam in plan.beams),
+        *(_content(beam) for beam in plan.beams),
         digest(np.ascontiguousarray(plan.dose.values).tobytes()),
         attributes.grid_content(plan.dose.grid),
         str([(c.structure, c.mean_gy, c.volume_ml) for c in plan.curves]),
@@ -60,7 +67,7 @@ def plan_uid(plan: Plan, image: Image, patient: Patient, *, now: datetime) -> st
 
 
 def write_plan(plan: Plan, image: Image, patient: Patient, path: Path, *, now: datetime) -> Path:
-    """Write beams and prescription as an RT Plan.
+    """Write beams and prescription as an RT Plan, those of protons as an RT Ion Plan.
 
     It refers to the structure set that :func:`structure_set.write` writes for
     ``plan.structures`` with the same image, patient and time.
@@ -71,15 +78,17 @@ def write_plan(plan: Plan, image: Image, patient: Patient, path: Path, *, now: d
         patient: Who is treated.
         path: The file to write.
         now: Time of creation.
+
+    Raises:
+        InputError: Some beams are of photons, others of protons.
     """
-    is_shaped = all(beam.apertures for beam in plan.beams)
-    label, description = _APERTURES if is_shaped else _FLUENCE
+    kind, (label, description) = _class_of(plan), _told(plan)
     identity = attributes.derived_identity(
-        RTPlanStorage,
+        kind,
         plan_uid(plan, image, patient, now=now),
         modality="RTPLAN",
         series_number=903,
-        description="Plan (apertures)" if is_shaped else "Plan (fluence only)",
+        description=_series(plan),
     )
     dataset = attributes.begin(identity, image.series, patient, now=now)
     structures_uid = structure_set.instance_uid(plan.structures, image, patient, now=now)
@@ -102,9 +111,8 @@ def write_plan(plan: Plan, image: Image, patient: Patient, path: Path, *, now: d
             "DoseReferenceSequence": Sequence([_dose_reference(plan)]),
             "FractionGroupSequence": Sequence([_fractions(plan)]),
             "PatientSetupSequence": Sequence([item(PatientSetupNumber=1, PatientPosition="HFS")]),
-            "BeamSequence": Sequence(
-                plan_beams.beam_item(number, beam, plan.machine, plan.prescription.fractions)
-                for number, beam in enumerate(plan.beams, 1)
+            "BeamSequence" if kind == RTPlanStorage else "IonBeamSequence": Sequence(
+                _beam_item(number, beam, plan) for number, beam in enumerate(plan.beams, 1)
             ),
         },
     )
@@ -143,10 +151,13 @@ def write_dose(plan: Plan, image: Image, patient: Patient, path: Path, *, now: d
             "OperatorsName": "",
             "FrameOfReferenceUID": image.series.frame_of_reference_uid,
             "PositionReferenceIndicator": "",
-            "ReferencedRTPlanSequence": Sequence([instance(RTPlanStorage, uid)]),
+            "ReferencedRTPlanSequence": Sequence([instance(_class_of(plan), uid)]),
         },
     )
     fill(dataset, attributes_of(grid, values))
+    dataset.DoseType = _dose_type(plan)
+    if plan.rbe != 1:
+        dataset.DoseComment = f"Weighted by a constant RBE of {plan.rbe:g}: Gy (RBE)"
     histograms = _histograms(plan)
     if histograms:
         dataset.ReferencedStructureSetSequence = Sequence(
@@ -180,13 +191,13 @@ def read_dose(content: bytes | Path) -> Volume:
 def _histograms(plan: Plan) -> list[Dataset]:
     numbers = {s.name: n for n, s in enumerate(plan.structures, start=1)}
     return [
-        _histogram(curve, numbers[curve.structure])
+        _histogram(curve, numbers[curve.structure], _dose_type(plan))
         for curve in plan.curves
         if curve.structure in numbers and len(curve.dose_gy) > 1 and curve.volume_ml > 0
     ]
 
 
-def _histogram(curve: DoseVolumeCurve, region: int) -> Dataset:
+def _histogram(curve: DoseVolumeCurve, region: int, dose_type: str) -> Dataset:
     dose_gy, volume_ml = curve.dose_gy, curve.volume_percent / 100 * curve.volume_ml
     # The file counts bin widths from 0 Gy; the volume of a bin receives at least its lower dose.
     if dose_gy[0] > 0:
@@ -200,7 +211,7 @@ def _histogram(curve: DoseVolumeCurve, region: int) -> Dataset:
         ),
         DVHType="CUMULATIVE",
         DoseUnits="GY",
-        DoseType="PHYSICAL",
+        DoseType=dose_type,
         DVHDoseScaling="1",
         DVHVolumeUnits="CM3",
         DVHNumberOfBins=len(widths_gy),
@@ -233,7 +244,55 @@ def _fractions(plan: Plan) -> Dataset:
         NumberOfBeams=len(plan.beams),
         NumberOfBrachyApplicationSetups=0,
         ReferencedBeamSequence=Sequence(
-            plan_beams.reference_item(number, beam, plan.prescription.fractions)
+            _reference_item(number, beam, plan.prescription.fractions)
             for number, beam in enumerate(plan.beams, 1)
         ),
     )
+
+
+def _class_of(plan: Plan) -> str:
+    """Return the SOP class of a plan."""
+    protons = [isinstance(beam, ProtonBeam) for beam in plan.beams]
+    if any(protons) and not all(protons):
+        raise InputError("The plan mixes photons and protons; write one plan of each.")
+    return RTIonPlanStorage if all(protons) and protons else RTPlanStorage
+
+
+def _told(plan: Plan) -> tuple[str, str]:
+    """Return label and description."""
+    if _class_of(plan) == RTIonPlanStorage:
+        return _SPOTS
+    return _APERTURES if _is_shaped(plan) else _FLUENCE
+
+
+def _series(plan: Plan) -> str:
+    if _class_of(plan) == RTIonPlanStorage:
+        return "Plan (protons)"
+    return "Plan (apertures)" if _is_shaped(plan) else "Plan (fluence only)"
+
+
+def _is_shaped(plan: Plan) -> bool:
+    return all(beam.apertures for beam in plan.beams)
+
+
+def _dose_type(plan: Plan) -> str:
+    return "PHYSICAL" if plan.rbe == 1 else "EFFECTIVE"
+
+
+def _content(beam: Beam) -> str:
+    if isinstance(beam, ProtonBeam):
+        return ion_beams.content(beam)
+    return plan_beams.content(beam)
+
+
+def _beam_item(number: int, beam: Beam, plan: Plan) -> Dataset:
+    fractions = plan.prescription.fractions
+    if isinstance(beam, ProtonBeam):
+        return ion_beams.beam_item(number, beam, plan.machine)
+    return plan_beams.beam_item(number, beam, plan.machine, fractions)
+
+
+def _reference_item(number: int, beam: Beam, fractions: int) -> Dataset:
+    if isinstance(beam, ProtonBeam):
+        return ion_beams.reference_item(number, beam, fractions)
+    return plan_beams.reference_item(number, beam, fractions)

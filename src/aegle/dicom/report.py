@@ -12,6 +12,7 @@ Sources: DICOM PS3.16 TID 1500, 1411, 1501, 1419; PS3.3 A.35.13 (Comprehensive 3
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,15 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as DicomCode
 
 from aegle import __version__
-from aegle.dicom import attributes, segmentation
+from aegle.dicom import attributes, report_course, report_suggestions, segmentation
 from aegle.dicom.attributes import ObjectIdentity
+from aegle.dicom.report_course import (
+    LONG_AXIS,
+    MILLIMETRE,
+    PRIVATE_SCHEME,
+    SHORT_AXIS,
+    TimePoint,
+)
 from aegle.domain import codes
 from aegle.domain.codes import Code
 from aegle.domain.errors import IdentityError
@@ -38,16 +46,10 @@ from aegle.domain.finding import (
     Suggestion,
 )
 from aegle.domain.study import Image, Patient
-from aegle.domain.suggestion import Maker
 from aegle.domain.volume import Quantity
-from aegle.record.identity import derive_uid, digest
+from aegle.record.identity import derive_uid
 
-PRIVATE_SCHEME = "99AEGLE"
-
-_LONG_AXIS = DicomCode("103339001", "SCT", "Long axis")
-_SHORT_AXIS = DicomCode("103340004", "SCT", "Short axis")
 _VOLUME = DicomCode("118565006", "SCT", "Volume")
-_MILLIMETRE = DicomCode("mm", "UCUM", "millimeter")
 _MILLILITRE = DicomCode("ml", "UCUM", "milliliter")
 _MEAN = DicomCode("373098007", "SCT", "Mean")
 _DEVIATION = DicomCode("386136009", "SCT", "Standard Deviation")
@@ -90,6 +92,17 @@ _SIGNAL = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a report on an image refers to beside the image."""
+
+    segments: Path | None = None
+    """Its segmentation as :func:`segmentation.write` wrote it; groups refer to its segments by
+    the names of their structures."""
+    time_point: TimePoint | None = None
+    """Where the visit stands in the course."""
+
+
 def write(
     findings: Findings,
     image: Image,
@@ -114,7 +127,7 @@ def compose(
     *,
     now: datetime,
     suggestions: tuple[Suggestion, ...] = (),
-    segments: Path | None = None,
+    context: Context | None = None,
 ) -> Dataset:
     """Return the report on one image, to be written with :func:`attributes.save`.
 
@@ -124,18 +137,21 @@ def compose(
         patient: Who was examined.
         now: Time of creation.
         suggestions: What rules say about these findings; those that do not apply are left out.
-        segments: The segmentation of this image as :func:`segmentation.write` wrote it; groups
-            refer to its segments by the names of their structures.
+        context: Segmentation of the image and place of the visit in the course, if known.
 
     Raises:
         IdentityError: The segmentation was made on another image series.
     """
-    source = _Source(image, segments)
+    source = _Source(image, context or Context())
+    time_point = source.time_point
     lesions = [lesion for lesion in findings.lesions if lesion.image == image.name]
     organs = [organ for organ in findings.organs if organ.statistics.image == image.name]
     applying = [s for s in suggestions if s.applies]
     groups = [_lesion_group(lesion, applying, source) for lesion in lesions]
     groups += [_organ_group(organ, source) for organ in organs]
+    moment = image.series.study_date
+    groups += report_course.gone_groups(moment, time_point)
+    groups += report_course.response_groups(image.series.study_uid, moment, time_point)
     general = [s for s in applying if s.subject == "examination"]
     if general or not groups:
         groups.append(_examination_group(general, source))
@@ -148,15 +164,18 @@ def compose(
         repr(organs),
         str([(s.subject, s.rule, s.category, s.id) for s in applying]),
         source.segmentation_uid,
+        *((time_point.content,) if time_point is not None else ()),
     )
     return _document(uid, groups, source, patient, now)
 
 
 class _Source:
-    """The image reported on and, if there is one, its segmentation."""
+    """The image reported on and, if there are any, its segmentation and its place in the course."""
 
-    def __init__(self, image: Image, segments: Path | None) -> None:
+    def __init__(self, image: Image, context: Context) -> None:
         self.image = image
+        self.time_point = context.time_point
+        segments = context.segments
         self.segmentation = attributes.load(segments, "") if segments else None
         self.numbers: dict[str, int] = {}
         if self.segmentation is not None:
@@ -261,8 +280,8 @@ def _lesion_group(lesion: Lesion, suggestions: Iterable[Suggestion], source: _So
     has_segment = source.segment(lesion.structure.name) is not None
     frame = None if has_segment else source.image.series.frame_of_reference_uid
     measurements = [
-        _length(_LONG_AXIS, size.longest_mm, size.longest_ends_mm, frame),
-        _length(_SHORT_AXIS, size.perpendicular_mm, size.perpendicular_ends_mm, frame),
+        _length(LONG_AXIS, size.longest_mm, size.longest_ends_mm, frame),
+        _length(SHORT_AXIS, size.perpendicular_mm, size.perpendicular_ends_mm, frame),
         sr.Measurement(name=_VOLUME, value=lesion.volume_ml, unit=_MILLILITRE),
     ]
     for statistics in lesion.statistics:
@@ -276,7 +295,10 @@ def _lesion_group(lesion: Lesion, suggestions: Iterable[Suggestion], source: _So
         finding_type=_dicom(_KINDS[lesion.kind]),
         finding_sites=_sites(lesion.site),
         measurements=measurements,
-        **_suggested([s for s in suggestions if s.subject == lesion.id]),
+        **report_suggestions.suggested(
+            [s for s in suggestions if s.subject == lesion.id],
+            report_course.roles(lesion.id, source.time_point),
+        ),
     )
 
 
@@ -305,15 +327,13 @@ def _examination_group(suggestions: Iterable[Suggestion], source: _Source) -> An
             identifier="examination",
         ),
         finding_type=_dicom(_EXAMINATION),
-        **_suggested(suggestions),
+        **report_suggestions.suggested(suggestions),
     )
 
 
 def _group(source: _Source, *, structure: str, **content: Any) -> Any:
     """Return a measurement group that refers to its segment, or else to the images."""
-    moment = source.image.series.study_date
-    if moment is not None:
-        content["time_point_context"] = sr.TimePointContext(time_point=f"{moment:%Y-%m-%d}")
+    content |= report_course.context(source.image.series.study_date, source.time_point)
     segment = source.segment(structure)
     if segment is not None:
         return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
@@ -327,15 +347,13 @@ def _length(
 ) -> sr.Measurement:
     """Return a diameter, and its end points in a frame of reference if one is given."""
     if frame is None:
-        return sr.Measurement(name=name, value=value_mm, unit=_MILLIMETRE)
+        return sr.Measurement(name=name, value=value_mm, unit=MILLIMETRE)
     line = sr.CoordinatesForMeasurement3D(
         graphic_type=sr.GraphicTypeValues3D.POLYLINE,
         graphic_data=np.array(ends_mm, dtype=np.float64),
         frame_of_reference_uid=frame,
     )
-    return sr.Measurement(
-        name=name, value=value_mm, unit=_MILLIMETRE, referenced_coordinates=[line]
-    )
+    return sr.Measurement(name=name, value=value_mm, unit=MILLIMETRE, referenced_coordinates=[line])
 
 
 def _statistics(statistics: Statistics) -> Iterator[sr.Measurement]:
@@ -352,33 +370,6 @@ def _statistics(statistics: Statistics) -> Iterator[sr.Measurement]:
 def _sites(name: str) -> list[sr.FindingSite] | None:
     site = codes.BODY_PARTS.get(name)
     return None if site is None else [sr.FindingSite(anatomic_location=_dicom(site))]
-
-
-def _suggested(suggestions: Iterable[Suggestion]) -> dict[str, Any]:
-    """Return what is suggested of one subject, and the algorithms that say so (TID 4019)."""
-    said = list(suggestions)
-    made = sorted({_maker_words(s.made_by) for s in said if s.made_by is not None})
-    content: dict[str, Any] = {"qualitative_evaluations": [_evaluation(s) for s in said]}
-    if made:
-        content["algorithm_id"] = sr.AlgorithmIdentification(
-            name=attributes.MANUFACTURER, version=__version__, parameters=made
-        )
-    return content
-
-
-def _maker_words(maker: Maker) -> str:
-    return f"{maker.kind.value} {maker.id} {maker.version}, SHA-256 {maker.digest}"
-
-
-def _evaluation(suggestion: Suggestion) -> sr.QualitativeEvaluation:
-    return sr.QualitativeEvaluation(
-        name=_private(suggestion.rule), value=_private(suggestion.category)
-    )
-
-
-def _private(meaning: str) -> DicomCode:
-    shown = attributes.printable(meaning)
-    return DicomCode(digest(meaning)[: attributes.SHORT_STRING], PRIVATE_SCHEME, shown)
 
 
 def _dicom(code: Code) -> DicomCode:

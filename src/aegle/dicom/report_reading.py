@@ -18,6 +18,8 @@ _TRACKING_UID = "112040"
 _FINDING = "121071"
 _FINDING_SITE = "363698007"
 _TIME_POINT = "C2348792"
+_TIME_POINT_ORDER = "126073"
+_OFFSET = "128740"
 _REFERENCED_SEGMENT = "121191"
 _DERIVATION = "121401"
 
@@ -53,6 +55,10 @@ class ReportedGroup:
     measurements: tuple[ReportedMeasurement, ...]
     evaluations: tuple[tuple[str, str], ...]
     """Name and value of each qualitative evaluation, as shown."""
+    order: int = 0
+    """Place of the visit in the course, 1 at baseline; 0 if not said."""
+    days: float = 0.0
+    """Time since baseline [d]; 0 if not said."""
 
     def value(self, name: str, derivation: str = "") -> float:
         """Return the number of a measurement by its code values.
@@ -88,6 +94,8 @@ def read(content: bytes | Path) -> tuple[ReportedGroup, ...]:
 def _group(container: Dataset) -> ReportedGroup:
     items = list(container.get("ContentSequence") or ())
     named = {_name(i): i for i in reversed(items)}
+    # Order and offset of the time point are numbers too, but nothing that was measured.
+    own = [i for i in items if i.RelationshipType != "HAS OBS CONTEXT"]
     segment = None
     if _REFERENCED_SEGMENT in named:
         reference = named[_REFERENCED_SEGMENT].ReferencedSOPSequence[0]
@@ -101,10 +109,12 @@ def _group(container: Dataset) -> ReportedGroup:
         site=_code(named, _FINDING_SITE),
         time_point=_text(named, _TIME_POINT),
         segment=segment,
-        measurements=tuple(_measurement(i) for i in items if i.ValueType == "NUM"),
+        order=int(_number(named, _TIME_POINT_ORDER)),
+        days=_number(named, _OFFSET),
+        measurements=tuple(_measurement(i) for i in own if i.ValueType == "NUM"),
         evaluations=tuple(
             (str(i.ConceptNameCodeSequence[0].CodeMeaning), _meaning(i))
-            for i in items
+            for i in own
             if i.ValueType == "CODE" and _name(i) not in known
         ),
     )
@@ -140,6 +150,11 @@ def _name(content_item: Dataset) -> str:
 def _text(named: dict[str, Dataset], name: str) -> str:
     found = named.get(name, Dataset())
     return str(found.get("TextValue") or found.get("UID") or "")
+
+
+def _number(named: dict[str, Dataset], name: str) -> float:
+    values = named.get(name, Dataset()).get("MeasuredValueSequence") or ()
+    return float(values[0].NumericValue) if values else 0.0
 
 
 def _code(named: dict[str, Dataset], name: str) -> str:

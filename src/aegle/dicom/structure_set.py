@@ -37,6 +37,8 @@ _CONTOUR_IMAGE_SEQUENCE = 0x30060016
 _CONTOUR_SEQUENCE = 0x30060040
 _CONTOUR_GEOMETRIC_TYPE = 0x30060042
 _NUMBER_OF_CONTOUR_POINTS = 0x30060046
+_RIM = 1.0
+"""Voxels by which contours may leave an image that names no frame of reference."""
 _DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 _COLOURS = (
     (230, 60, 60),
@@ -166,7 +168,37 @@ def interpret(content: bytes | Path, image: Image) -> Reading:
             "No contour of the structure set lies in the slices of the image. "
             "Choose the image it was made on."
         )
+    if _is_foreign(dataset, image):
+        notices.append(
+            Text(
+                "The image names no frame of reference; the contours were taken to belong to it "
+                "because all of them lie inside it. Check that they do."
+            )
+        )
     return Reading(structures=StructureSet(tuple(structures)), notices=tuple(notices))
+
+
+def _is_foreign(dataset: Dataset, image: Image) -> bool:
+    """Whether the contours were drawn in another frame of reference than the image's."""
+    frames = attachment.roi_frames(dataset)
+    return bool(frames) and image.series.frame_of_reference_uid not in frames
+
+
+def _lies_inside(dataset: Dataset, image: Image) -> bool:
+    """Whether contours of one frame can belong to an image of no DICOM frame: all lie in it."""
+    if image.series.is_from_dicom or len(attachment.roi_frames(dataset)) != 1:
+        return False
+    grid = image.volume.grid
+    found = [
+        np.reshape(np.asarray(contour.ContourData, np.float64), (-1, 3))
+        for region in dataset.get("ROIContourSequence") or ()
+        for contour in region.get("ContourSequence") or ()
+        if contour.get("ContourData")
+    ]
+    if not found:
+        return False
+    indices = grid.to_indices(np.concatenate(found))
+    return bool(np.all(indices >= -_RIM) and np.all(indices <= np.asarray(grid.shape) - 1 + _RIM))
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,8 +318,11 @@ def _regions_of(dataset: Dataset, image: Image) -> list[_Region]:
     """Return the regions in the frame of reference of the image."""
     frames = attachment.roi_frames(dataset)
     wanted = image.series.frame_of_reference_uid
-    if frames and wanted not in frames:
-        attachment.require_same_frame(", ".join(sorted(frames)), image.series, "The structure set")
+    if _is_foreign(dataset, image):
+        if not _lies_inside(dataset, image):
+            said = ", ".join(sorted(frames))
+            attachment.require_same_frame(said, image.series, "The structure set")
+        (wanted,) = frames
     try:
         rois = [
             roi

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from aegle.domain.alternatives import Comparison
 from aegle.domain.assessment import AllAssessments
+from aegle.domain.errors import InputError
 from aegle.domain.finding import Findings, Suggestion
 from aegle.domain.plan import Plan
 from aegle.domain.plan_check import PlanCheck
@@ -22,6 +23,17 @@ class Examinations:
 
     patient: Patient
     visits: tuple[Examination, ...]
+
+    def index_of(self, study_uid: str) -> int:
+        """Return which visit a study is, 0 for the first; studies of a timeline may be fewer.
+
+        Raises:
+            InputError: It is none of them.
+        """
+        for index, visit in enumerate(self.visits):
+            if visit.study_uid == study_uid:
+                return index
+        raise InputError(f"Study {study_uid} is none of the patient's examinations.")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,6 +104,8 @@ class Following:
 
     follow_up: FollowUp | None
     reason: Text = Text("")
+    cautions: tuple[Text, ...] = ()
+    """What stands in the way of a comparison, and what was left out for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,9 @@ class Diameters:
     perpendicular_ends_mm: tuple[Position, Position]
     slice_index: int
     """Slice of the image grid on which both lie."""
+    width_mm: float | None = None
+    """Extent at right angles to the longest diameter (Feret): what ``perpendicular_mm`` would be
+    if gaps counted; never less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,8 @@ class Lesion:
     diameters: Diameters
     volume_ml: float
     statistics: tuple[Statistics, ...] = ()
+    volume_interval_ml: tuple[float, float] | None = None
+    """95 % interval of the volume for errors of measurement [mL]."""
 
     @property
     def recist_diameter_mm(self) -> float:

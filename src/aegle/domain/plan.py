@@ -143,6 +143,10 @@ class ProtonBeam(Beam):
     """Nominal energy of each spot, shape (spot,) [MeV]."""
     range_shifter_mm: float = 0.0
     """Water-equivalent thickness of the range shifter [mm]; 0 where there is none."""
+    sad_mm: float
+    """Distance from the virtual source to the isocentre [mm]."""
+    nozzle_to_axis_mm: float
+    """Distance from the exit of the nozzle to the isocentre [mm]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -207,3 +211,5 @@ class Plan:
     """Value of the objective at each iteration of the optimiser."""
     scenarios: tuple[ScenarioCurves, ...] = ()
     """Where the plan was made to bear errors: the nominal case and each error."""
+    rbe: float = 1.0
+    """Constant relative biological effectiveness that the dose is weighted by; 1: absorbed dose."""

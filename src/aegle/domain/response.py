@@ -29,6 +29,12 @@ class Response:
     nadir_mm: float
     reason: Text
     citation: str = ""
+    rule: str = ""
+    """Name of the rule that fired, in the criterion's file."""
+    probabilities: tuple[tuple[str, float], ...] = ()
+    """Each category with its probability given measurement error, most probable first."""
+    assumed_error: Text | None = None
+    """Which measurement error the probabilities assume."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

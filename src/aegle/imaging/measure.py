@@ -96,6 +96,7 @@ def diameters(structure: Structure, fraction: NDArray[np.floating] | None = None
         longest_ends_mm=(long_ends[0], long_ends[1]),
         perpendicular_ends_mm=(short_ends[0], short_ends[1]),
         slice_index=part.slice_index,
+        width_mm=_width_mm(segments_mm, long_mm),
     )
 
 
@@ -338,6 +339,12 @@ def _perpendicular_chord(segments_mm: NDArray[np.float64], axis_mm: Plane) -> Pl
     # Of equally long chords the one nearest to the middle of the axis is what people draw.
     _, line, low, high = max(runs, key=lambda run: (round(run[0], 5), -abs(run[1] - middle)))
     return np.asarray([line * direction + low * normal, line * direction + high * normal])
+
+
+def _width_mm(segments_mm: NDArray[np.float64], axis_mm: Plane) -> float:
+    """Return the extent of a border at right angles to an axis [mm]."""
+    direction = (axis_mm[1] - axis_mm[0]) / np.linalg.norm(axis_mm[1] - axis_mm[0])
+    return float(np.ptp(segments_mm @ np.array([-direction[1], direction[0]])))
 
 
 def _longest_run(

@@ -1,400 +1,280 @@
-"""Rigid alignment of two CTs of the same patient.
+"""Alignment of two images of one patient, of the same or of different kinds.
 
-Both images are brought to about 4 mm, the body is cut out so that couch and clothes do not
-count, and six parameters are found in three steps, all through SimpleITK (ITK 5):
+A motion is searched first (``motion_search``): rigid, or affine if asked for. A deformation
+follows (``deformation``): self-similarity features, a coarse search over all shifts, Gauss-Newton
+refinement at three resolutions, and for images of one kind a last step on the values themselves.
+One set of defaults serves all of them. Engines of ITK stand behind the same signature
+(``itk_engines``).
 
-1. The best whole shift by masked normalised cross-correlation (Padfield, IEEE Trans Image
-   Process 2012;21:2706, doi:10.1109/TIP.2011.2181402), so that scans whose tables, frames of
-   reference or lengths differ still start close. Equal coordinates and equal centres of the
-   body also compete.
-2. Correlation of the soft-tissue window inside the body.
-3. Correlation of the bone window around bone. Bone is what stays rigid while a patient
-   breathes; where there is too little of it the second step stands.
-
-Nothing is drawn at random: metric samples lie on a regular pattern.
+An alignment that cannot be relied on says so in its verdict; see ``alignment_trust``.
 """
 
-# mypy: allow-untyped-calls
-
-from dataclasses import dataclass as plain_dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
-import SimpleITK as sitk
-from numpy.typing import NDArray
+import torch
 from pydantic.dataclasses import dataclass
-from scipy.ndimage import binary_fill_holes
 
-from aegle.domain.registration import Registration, Verdict
+from aegle.domain.errors import GeometryError, InputError, OptionError, QuantityError
+from aegle.domain.grid import Points
+from aegle.domain.registration import Motion, Registration, RegistrationQuality
+from aegle.domain.structure import Structure
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
+from aegle.imaging import alignment_trust, itk_engines
+from aegle.imaging.deformation import Course, Deformation, deformed
+from aegle.imaging.motion_search import Likeness, likeness, motion_between
+from aegle.imaging.working_image import WorkingImage, working_image
 from aegle.options import option
 
-Matrix = NDArray[np.float64]
-
-AIR_HU = -1000.0
-BODY_HU = -300.0
-"""Skin and everything inside but lung lies above."""
-SOFT_WINDOW_HU = (-500.0, 400.0)
-BONE_WINDOW_HU = (150.0, 900.0)
-COUCH_MM = 16.0
-"""Thinner plates are not body."""
-BODY_MARGIN_MM = 8.0
-BONE_MARGIN_MM = 10.0
-LEAST_BONE_ML = 60.0
-"""A few vertebrae; with less bone six parameters are not determined."""
-MOST_LOST_CORRELATION = 0.05
-"""Bone that fits only where soft tissue does not was mistaken for other bone."""
-SEED = 20240229
-"""ITK shifts even regular samples at random inside their voxels."""
-LEAST_VOXELS = 4
-"""Along each axis, for ITK's recursive Gaussian filter."""
-SEARCH_SPACING_MM = 10.0
-LEAST_SEARCH_OVERLAP = 0.25
+LEAST_SLICES = 4
+"""Thinner stacks show too little of what moves across slices."""
+KEPT = 0.8
+"""Scanner coordinates stand as the start of a deformation if they fit this share as well as the
+best motion: a motion follows the largest organ and takes others along."""
+MOTION_SPACING_MM = 4.0
+"""Finest comparison of a motion that a deformation follows."""
+TRUST_SPACING_MM = 8.0
+"""Noise averages out at this scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RigidOptions:
-    """How finely to align, and when to believe the result."""
+class RegistrationOptions:
+    """What may move, how finely to look, and when to believe the result."""
 
-    spacing_mm: Annotated[
-        float, option("Voxel size at which images are compared", unit="mm", ge=1, le=10)
-    ] = 4.0
-    sampling: Annotated[float, option("Share of voxels at which they are compared", gt=0, le=1)] = (
-        0.3
-    )
-    iterations: Annotated[int, option("Most optimiser steps per level", ge=1, le=1000)] = 100
-    good_correlation: Annotated[
-        float, option("Correlation inside the body from which an alignment is good", ge=0, le=1)
-    ] = 0.85
-    least_correlation: Annotated[
-        float, option("Correlation below which an alignment has failed", ge=0, le=1)
-    ] = 0.75
-    good_overlap: Annotated[
-        float, option("Share of the smaller body that must overlap for good", ge=0, le=1)
-    ] = 0.5
-    least_overlap: Annotated[
-        float, option("Share of the smaller body below which an alignment failed", ge=0, le=1)
-    ] = 0.2
-    largest_rotation_degree: Annotated[
-        float, option("Rotation above which an alignment is doubtful", unit="degree", gt=0)
+    motion: Annotated[
+        Literal["rigid", "affine", "deformable"], option("What the alignment leaves free")
+    ] = "deformable"
+    engine: Annotated[
+        Literal["gauss-newton", "demons", "b-spline"],
+        option("Who deforms: our own, or ITK's diffeomorphic demons or B-splines"),
+    ] = "gauss-newton"
+    start: Annotated[
+        Literal["search", "coordinates"],
+        option("Whether a motion is searched first or the scanner's coordinates hold"),
+    ] = "search"
+    largest_turn_degree: Annotated[
+        float, option("Turn about each axis that is searched", unit="degree", ge=0, le=180)
     ] = 20.0
+    spacing_mm: Annotated[
+        float, option("Voxel size at which images are compared", unit="mm", gt=0, le=10)
+    ] = 2.0
+    most_voxels: Annotated[
+        int, option("Voxels above which images are compared more coarsely", ge=10_000)
+    ] = 3_000_000
+    reach_mm: Annotated[
+        float, option("Deformation that the coarse search covers", unit="mm", gt=0, le=100)
+    ] = 32.0
+    stiffness: Annotated[
+        float, option("Weight of smoothness over that of the images", gt=0, le=100)
+    ] = 4.0
+    polish: Annotated[
+        bool, option("Whether images of one kind are fitted by their values in the end")
+    ] = True
+    allow_folds: Annotated[bool, option("Whether folds are left as they are")] = False
+    device: Annotated[str, option("Where to calculate: cpu, cuda, cuda:1, ...")] = "cpu"
 
 
-@plain_dataclass(frozen=True, eq=False)
-class _Body:
-    """One image made ready: small, couch removed."""
-
-    soft: sitk.Image
-    bone: sitk.Image
-    inside: sitk.Image
-    near_bone: sitk.Image
-    volume_ml: float
-    bone_ml: float
-
-
-@plain_dataclass(frozen=True)
-class _Agreement:
-    """How well two bodies agree under a transform."""
-
-    correlation: float
-    overlap: float
-    """Share of the smaller body."""
-
-
-def register_rigid(fixed: Volume, moving: Volume, *, options: RigidOptions) -> Registration:
+def register(
+    fixed: Volume,
+    moving: Volume,
+    *,
+    options: RegistrationOptions,
+    fixed_mask: Structure | None = None,
+    moving_mask: Structure | None = None,
+    sliding: Structure | None = None,
+) -> Registration:
     """Find where each point of ``fixed`` lies in ``moving``.
 
     Args:
-        fixed: The earlier CT [HU].
-        moving: The later CT [HU]; frame of reference, grid and extent may differ.
-        options: Resolution and limits of trust.
+        fixed: The earlier image, any quantity but a dose; one slice is aligned in its plane.
+        moving: The later image; kind, grid and frame of reference may differ.
+        options: What may move, how finely, on which device.
+        fixed_mask: What counts in the fixed image, on its grid; None: the patient.
+        moving_mask: Likewise in the moving image.
+        sliding: A part of the fixed image, on its grid, whose border slides along the rest
+            (lungs along the chest wall).
 
     Returns:
-        The rigid alignment, LPS of fixed to LPS of moving [mm]. Correlations are Pearson's,
-        soft-tissue window, inside the fixed body where both images were acquired; 0 where
-        they do not meet. An alignment that failed has the identity as its matrix.
+        The alignment with its verdict. One that failed has the identity as its matrix.
 
     Raises:
-        QuantityError: An image is not a CT in HU.
+        QuantityError: A dose, or an engine that compares values given images of two kinds.
+        GeometryError: One slice against many, slices in different planes, a mask on another
+            grid, or coordinates that must hold but do not overlap.
+        InputError: Two or three slices.
+        OptionError: The device does not exist.
     """
-    still, moved = (_prepare(v.require(Quantity.RADIODENSITY), options) for v in (fixed, moving))
-    nothing = _Agreement(correlation=0.0, overlap=0.0)
-    if min(*still.soft.GetSize(), *moved.soft.GetSize()) < LEAST_VOXELS:
-        return _failed(nothing, nothing, Text("One of the images is too thin to be aligned."))
-    if min(still.volume_ml, moved.volume_ml) <= 0:
-        return _failed(nothing, nothing, Text("One of the images shows no body."))
-    before = _agreement(still, moved, sitk.Euler3DTransform())
-    try:
-        found = _align(still, moved, options)
-    except RuntimeError as error:
-        if "map outside" not in str(error) and "valid points" not in str(error):
-            raise
-        return _failed(before, nothing, Text("The images do not overlap."))
-    after = _agreement(still, moved, found)
-    verdict, reason = _judge(before, after, _rotation_degree(found), still, options)
-    if verdict is Verdict.FAILED:
+    _check(fixed, moving, options)
+    for mask, image in ((fixed_mask, fixed), (moving_mask, moving), (sliding, fixed)):
+        if mask is not None and not mask.grid.is_same_as(image.grid):
+            raise GeometryError(
+                f"'{mask.name}' and its image lie on different grids; resample the mask first."
+            )
+    pair = _Pair(fixed, moving, fixed_mask, moving_mask, options)
+    still, moved = pair.at(TRUST_SPACING_MM)
+    nothing = Likeness(agreement=0.0, overlap=0.0)
+    if still.is_empty or moved.is_empty:
+        return _failed(nothing, nothing, Text("One of the images shows no patient."))
+    before = likeness(still, moved, np.eye(4))
+    matrix = _motion(pair, before, options)
+    after = likeness(still, moved, matrix)
+    is_ct = fixed.quantity is moving.quantity is Quantity.RADIODENSITY
+    verdict, reason = alignment_trust.of_motion(before, after, matrix, options, is_ct=is_ct)
+    is_start = options.motion == "deformable" and alignment_trust.is_start(after)
+    if alignment_trust.has_failed(verdict) and not is_start:
         return _failed(before, after, reason)
-    return _registration(_matrix(found), before, after, verdict, reason)
-
-
-def _failed(before: _Agreement, after: _Agreement, reason: Text) -> Registration:
-    return _registration(np.eye(4), before, after, Verdict.FAILED, reason)
-
-
-def _registration(
-    matrix: Matrix, before: _Agreement, after: _Agreement, verdict: Verdict, reason: Text
-) -> Registration:
-    # Sums over another number of threads differ in the 13th digit.
-    rows = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in matrix.round(9))
+    if is_start:
+        if before.merit >= KEPT * after.merit:
+            matrix = np.eye(4)
+        return _deformable(before, matrix, _deform(pair, matrix, sliding, options), options)
     return Registration(
-        matrix=rows,
-        correlation_before=before.correlation,
-        correlation_after=after.correlation,
+        matrix=_rows(matrix),
+        correlation_before=before.agreement,
+        correlation_after=after.agreement,
         verdict=verdict,
         reason=reason,
+        motion=Motion(options.motion),
+        quality=RegistrationQuality(agreement=after.agreement, overlap=after.overlap),
     )
 
 
-def _judge(
-    before: _Agreement,
-    after: _Agreement,
-    rotation_degree: float,
-    still: _Body,
-    options: RigidOptions,
-) -> tuple[Verdict, Text]:
-    facts = {
-        "before": before.correlation,
-        "after": after.correlation,
-        "overlap_percent": 100 * after.overlap,
-        "rotation_degree": rotation_degree,
-    }
-    if after.overlap < options.least_overlap:
-        return Verdict.FAILED, Text(
-            "The images share only {overlap_percent:.0f} % of the body.", facts
+class _Pair:
+    """Two images, made ready at any spacing."""
+
+    def __init__(
+        self,
+        fixed: Volume,
+        moving: Volume,
+        fixed_mask: Structure | None,
+        moving_mask: Structure | None,
+        options: RegistrationOptions,
+    ) -> None:
+        self.fixed, self.moving = fixed, moving
+        self._masks = [None if m is None else m.mask for m in (fixed_mask, moving_mask)]
+        self.is_masked = fixed_mask is not None
+        self._most = options.most_voxels
+        try:
+            # Making an empty tensor is the only way to learn whether the device is there.
+            self._device = torch.empty(0, device=options.device).device
+        except (RuntimeError, AssertionError) as error:
+            raise OptionError(
+                f"No device '{options.device}' on this machine; use 'cpu'. ({error})"
+            ) from error
+        self._made: dict[float, tuple[WorkingImage, WorkingImage]] = {}
+
+    def at(self, spacing_mm: float) -> tuple[WorkingImage, WorkingImage]:
+        """Return both at a spacing [mm], coarser if there would be too many voxels."""
+        if spacing_mm not in self._made:
+            images = (self.fixed, self.moving)
+            grids = [v.grid for v in images]
+            volume_mm3 = max(float(np.prod(np.multiply(g.shape, g.spacing_mm))) for g in grids)
+            least_mm = (
+                spacing_mm
+                if grids[0].shape[0] == 1
+                else max(spacing_mm, (volume_mm3 / self._most) ** (1 / 3))
+            )
+            still, moved = (
+                working_image(v, least_mm, device=self._device, mask=m)
+                for v, m in zip(images, self._masks, strict=True)
+            )
+            self._made[spacing_mm] = (still, moved)
+        return self._made[spacing_mm]
+
+
+def _check(fixed: Volume, moving: Volume, options: RegistrationOptions) -> None:
+    for image in (fixed, moving):
+        if image.quantity is Quantity.ABSORBED_DOSE:
+            raise QuantityError(
+                "A dose shows no anatomy; align the CT that it was calculated on and carry the "
+                "dose through that alignment."
+            )
+        if 1 < image.grid.shape[0] < LEAST_SLICES:
+            raise InputError(
+                f"An image of {image.grid.shape[0]} slices is too thin to be aligned; "
+                f"it takes one slice or at least {LEAST_SLICES}."
+            )
+    if options.engine != "gauss-newton" and fixed.quantity is not moving.quantity:
+        raise QuantityError(
+            f"'{options.engine}' compares values, but these are {fixed.quantity.name.lower()} and "
+            f"{moving.quantity.name.lower()}; use 'gauss-newton'."
         )
-    if after.correlation < options.least_correlation:
-        return Verdict.FAILED, Text("The images stay unlike: correlation {after:.2f}.", facts)
-    if after.correlation < options.good_correlation:
-        return Verdict.DOUBTFUL, Text(
-            "Correlation {after:.2f} (was {before:.2f}) leaves doubt.", facts
+    flat = [image.grid.shape[0] == 1 for image in (fixed, moving)]
+    if any(flat) and not all(flat):
+        raise GeometryError("One image is a single slice, the other is not; take slices of both.")
+    if all(flat):
+        normals = [np.asarray(image.grid.axes)[0] for image in (fixed, moving)]
+        if abs(float(normals[0] @ normals[1])) < 0.999:
+            raise GeometryError("The two slices lie in different planes.")
+
+
+def _motion(pair: _Pair, before: Likeness, options: RegistrationOptions) -> Points:
+    """Return the rigid or affine motion, or none where coordinates must hold."""
+    if options.start == "search":
+        return motion_between(
+            pair.at,
+            is_affine=options.motion == "affine",
+            finest_mm=MOTION_SPACING_MM if options.motion == "deformable" else options.spacing_mm,
+            largest_turn_degree=options.largest_turn_degree,
         )
-    if after.overlap < options.good_overlap:
-        return Verdict.DOUBTFUL, Text(
-            "Correlation {after:.2f}, but only {overlap_percent:.0f} % of the body is shared.",
-            facts,
+    if before.overlap <= 0:
+        raise GeometryError(
+            "The images do not overlap at their own coordinates; let a motion be searched "
+            "(start = 'search')."
         )
-    if rotation_degree > options.largest_rotation_degree:
-        return Verdict.DOUBTFUL, Text(
-            "Correlation {after:.2f}, but turned by {rotation_degree:.0f}°.", facts
+    return np.eye(4)
+
+
+def _deform(
+    pair: _Pair, matrix: Points, sliding: Structure | None, options: RegistrationOptions
+) -> Deformation:
+    if options.engine != "gauss-newton":
+        return itk_engines.deformed(
+            pair.fixed, pair.moving, matrix, engine=options.engine, spacing_mm=options.spacing_mm
         )
-    if still.bone_ml < LEAST_BONE_ML:
-        return Verdict.DOUBTFUL, Text(
-            "Correlation {after:.2f}, but too little bone to rule out breathing.", facts
-        )
-    return Verdict.GOOD, Text("Correlation {after:.2f} (was {before:.2f}).", facts)
-
-
-def _prepare(volume: Volume, options: RigidOptions) -> _Body:
-    """Shrink an image and cut the body out of it."""
-    image = sitk.GetImageFromArray(volume.values)
-    image.SetSpacing([float(s) for s in reversed(volume.grid.spacing_mm)])
-    image.SetOrigin([float(x) for x in volume.grid.origin_mm])
-    image.SetDirection(np.asarray(volume.grid.axes)[::-1].T.ravel().tolist())
-    image = sitk.Clamp(image, sitk.sitkFloat32, AIR_HU, 3000.0)
-    factors = [max(1, round(options.spacing_mm / s)) for s in image.GetSpacing()]
-    small = sitk.BinShrink(
-        image, [min(f, n) for f, n in zip(factors, image.GetSize(), strict=True)]
+    course = Course(
+        reach_mm=options.reach_mm,
+        stiffness=options.stiffness,
+        is_one_kind=options.polish and pair.fixed.quantity is pair.moving.quantity,
+        is_masked=pair.is_masked,
+        allow_folds=options.allow_folds,
     )
-    body = _body(small)
-    # Soft tissue is aligned by its outline too, so a margin of air belongs to it.
-    inside = sitk.BinaryDilate(body, _voxels(BODY_MARGIN_MM, small))
-    voxel_ml = float(np.prod(small.GetSpacing())) / 1000.0
-    bone = _windowed(small, body, BONE_WINDOW_HU)
-    is_bone = bone > BONE_WINDOW_HU[0] + 50.0
-    return _Body(
-        soft=_windowed(small, inside, SOFT_WINDOW_HU),
-        bone=bone,
-        inside=inside,
-        near_bone=sitk.BinaryDilate(is_bone, _voxels(BONE_MARGIN_MM, small)),
-        volume_ml=_count(inside) * voxel_ml,
-        bone_ml=_count(is_bone) * voxel_ml,
+    return deformed(*pair.at(options.spacing_mm), matrix, course=course, sliding=sliding)
+
+
+def _deformable(
+    before: Likeness, matrix: Points, deformation: Deformation, options: RegistrationOptions
+) -> Registration:
+    quality = deformation.quality
+    after = Likeness(agreement=quality.agreement, overlap=quality.overlap)
+    verdict, reason = alignment_trust.of_deformation(before, quality, options)
+    if alignment_trust.has_failed(verdict):
+        return _failed(before, after, reason)
+    return Registration(
+        matrix=_rows(matrix),
+        correlation_before=before.agreement,
+        correlation_after=after.agreement,
+        verdict=verdict,
+        reason=reason,
+        motion=Motion.DEFORMABLE,
+        displacement=deformation.displacement,
+        inverse=deformation.inverse,
+        quality=quality,
     )
 
 
-def _body(image: sitk.Image) -> sitk.Image:
-    """Return the largest dense part, couch removed, with what its slices enclose (lungs)."""
-    dense = sitk.BinaryMorphologicalOpening(image > BODY_HU, _voxels(COUCH_MM / 2, image))
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(dense), sortByObjectSize=True)
-    slices = sitk.GetArrayFromImage(parts == 1)
-    filled = sitk.GetImageFromArray(
-        np.stack([binary_fill_holes(s) for s in slices]).astype(np.uint8)
-    )
-    filled.CopyInformation(image)
-    return filled
-
-
-def _windowed(image: sitk.Image, inside: sitk.Image, window: tuple[float, float]) -> sitk.Image:
-    low, high = window
-    clamped = sitk.Clamp(image, sitk.sitkFloat32, low, high)
-    masked: sitk.Image = sitk.Mask(clamped, inside, outsideValue=low)
-    return masked
-
-
-def _voxels(distance_mm: float, image: sitk.Image) -> list[int]:
-    return [max(1, round(distance_mm / s)) for s in image.GetSpacing()]
-
-
-def _count(mask: sitk.Image) -> int:
-    return int(np.count_nonzero(sitk.GetArrayViewFromImage(mask)))
-
-
-def _align(still: _Body, moved: _Body, options: RigidOptions) -> sitk.Transform:
-    """Return the transform from fixed to moving points, coarse to fine."""
-    start = _best_start(still, moved)
-    found = _optimise((still.soft, moved.soft), still.inside, start, levels=(2, 1), options=options)
-    fit = _agreement(still, moved, found).correlation
-    if min(still.bone_ml, moved.bone_ml) < LEAST_BONE_ML or fit < options.least_correlation:
-        return found
-    on_bone = _optimise(
-        (still.bone, moved.bone), still.near_bone, found, levels=(1,), options=options
-    )
-    lost = fit - _agreement(still, moved, on_bone).correlation
-    return on_bone if lost < MOST_LOST_CORRELATION else found
-
-
-def _best_start(still: _Body, moved: _Body) -> sitk.Euler3DTransform:
-    """Return the shift among equal coordinates, equal centres and best overlay that fits best."""
-    centre = _centroid(still.inside)
-    shifts = [
-        np.zeros(3),
-        _centroid(moved.inside) - centre,
-        _overlay_shift(still, moved),
-    ]
-    starts = []
-    for shift in shifts:
-        start = sitk.Euler3DTransform()
-        start.SetCenter(centre.tolist())
-        start.SetTranslation(shift.tolist())
-        starts.append(start)
-    return max(starts, key=lambda s: _merit(_agreement(still, moved, s)))
-
-
-def _merit(agreement: _Agreement) -> float:
-    # A sliver can agree by chance, so what little overlap agrees must not win.
-    return agreement.correlation * min(1.0, agreement.overlap / LEAST_SEARCH_OVERLAP)
-
-
-def _overlay_shift(still: _Body, moved: _Body) -> Matrix:
-    """Return the shift [mm] at which the normalised cross-correlation is greatest."""
-    fixed, fixed_inside, fixed_origin_mm = _coarse(still)
-    moving, moving_inside, moving_origin_mm = _coarse(moved)
-    scores = sitk.MaskedFFTNormalizedCorrelation(
-        fixed, moving, fixed_inside, moving_inside, 0, LEAST_SEARCH_OVERLAP
-    )
-    values = sitk.GetArrayViewFromImage(scores)
-    best = np.array(np.unravel_index(int(np.argmax(values)), values.shape)[::-1])
-    # At index n-1 the first voxels of both images lie on each other.
-    steps = best - (np.array(moving.GetSize()) - 1)
-    return np.asarray(moving_origin_mm - (fixed_origin_mm + steps * SEARCH_SPACING_MM))
-
-
-def _coarse(body: _Body) -> tuple[sitk.Image, sitk.Image, Matrix]:
-    """Return soft tissue and body on a coarse grid along the patient's axes, and its origin.
-
-    The grids themselves start at 0, since ITK correlates only images in the same place.
-    """
-    corners = [
-        body.soft.TransformIndexToPhysicalPoint([int(i) for i in index])
-        for index in np.stack(np.meshgrid(*[(0, n - 1) for n in body.soft.GetSize()]), -1).reshape(
-            -1, 3
-        )
-    ]
-    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    grid = sitk.Image(
-        [int(n) for n in np.ceil((high - low) / SEARCH_SPACING_MM) + 1], sitk.sitkFloat32
-    )
-    grid.SetSpacing([SEARCH_SPACING_MM] * 3)
-    grid.SetOrigin(low.tolist())
-    smooth = sitk.SmoothingRecursiveGaussian(body.soft, SEARCH_SPACING_MM / 2)
-    still = sitk.Transform(3, sitk.sitkIdentity)
-    images = (
-        sitk.Resample(smooth, grid, still, sitk.sitkLinear, SOFT_WINDOW_HU[0]),
-        sitk.Resample(body.inside, grid, still, sitk.sitkNearestNeighbor, 0, sitk.sitkFloat32),
-    )
-    for image in images:
-        image.SetOrigin([0.0, 0.0, 0.0])
-    return *images, low
-
-
-def _optimise(
-    images: tuple[sitk.Image, sitk.Image],
-    where: sitk.Image,
-    start: sitk.Euler3DTransform,
-    *,
-    levels: tuple[int, ...],
-    options: RigidOptions,
-) -> sitk.Euler3DTransform:
-    """Return the six parameters of greatest correlation, shrinking by each of ``levels``."""
-    method = sitk.ImageRegistrationMethod()
-    method.SetMetricAsCorrelation()
-    method.SetMetricFixedMask(where)
-    method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(options.sampling, SEED)
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=4.0, minStep=0.005, numberOfIterations=options.iterations
-    )
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(levels)
-    method.SetSmoothingSigmasPerLevel([options.spacing_mm * n / 2 for n in levels])
-    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    method.SetInitialTransform(start, inPlace=False)
-    found = sitk.CompositeTransform(method.Execute(*images)).GetBackTransform()
-    return sitk.Euler3DTransform(found)
-
-
-def _agreement(still: _Body, moved: _Body, transform: sitk.Transform) -> _Agreement:
-    """Compare two bodies where the moving image was acquired."""
-    nowhere = float(np.finfo(np.float32).max)
-    soft = sitk.Resample(moved.soft, still.soft, transform, sitk.sitkLinear, nowhere)
-    inside = sitk.Resample(moved.inside, still.soft, transform, sitk.sitkNearestNeighbor, 0)
-    here = sitk.GetArrayViewFromImage(still.inside) > 0
-    there = sitk.GetArrayViewFromImage(inside) > 0
-    values = sitk.GetArrayViewFromImage(soft)
-    compared = here & (values < nowhere)
-    smaller_ml = min(still.volume_ml, moved.volume_ml)
-    voxel_ml = float(np.prod(still.soft.GetSpacing())) / 1000.0
-    shared = float(np.count_nonzero(here & there)) * voxel_ml / smaller_ml if smaller_ml else 0.0
-    return _Agreement(
-        correlation=_pearson(sitk.GetArrayViewFromImage(still.soft)[compared], values[compared]),
-        overlap=min(1.0, shared),
+def _failed(before: Likeness, after: Likeness, reason: Text) -> Registration:
+    return Registration(
+        matrix=_rows(np.eye(4)),
+        correlation_before=before.agreement,
+        correlation_after=after.agreement,
+        verdict=alignment_trust.FAILED,
+        reason=reason,
+        quality=RegistrationQuality(agreement=after.agreement, overlap=after.overlap),
     )
 
 
-def _pearson(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.nan_to_num(np.corrcoef(a.astype(np.float64), b.astype(np.float64))[0, 1]))
-
-
-def _centroid(mask: sitk.Image) -> Matrix:
-    """Return the mean LPS position of the voxels inside [mm]."""
-    index = np.argwhere(sitk.GetArrayViewFromImage(mask)).mean(axis=0)[::-1]
-    return np.array(mask.TransformContinuousIndexToPhysicalPoint(index.tolist()))
-
-
-def _matrix(transform: sitk.Transform) -> Matrix:
-    """Return a SimpleITK transform as 4×4: y = R (x - centre) + centre + translation."""
-    rigid = sitk.Euler3DTransform(transform)
-    rotation = np.array(rigid.GetMatrix()).reshape(3, 3)
-    centre, shift = np.array(rigid.GetCenter()), np.array(rigid.GetTranslation())
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation
-    matrix[:3, 3] = centre + shift - rotation @ centre
-    return matrix
-
-
-def _rotation_degree(transform: sitk.Transform) -> float:
-    trace = float(np.trace(_matrix(transform)[:3, :3]))
-    return float(np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1))))
+def _rows(matrix: Points) -> tuple[tuple[float, float, float, float], ...]:
+    # Sums over another number of threads differ in the last digits.
+    rows = matrix.round(9).tolist()
+    return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in rows)

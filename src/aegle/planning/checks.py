@@ -17,6 +17,7 @@ from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
 from aegle.planning.conflicts import conflicts
 from aegle.planning.couch import through_couch
+from aegle.planning.density import RADIODENSITY_HU, RELATIVE_DENSITY
 
 AIR_HU = -950.0
 """What is thinner than this is air and no lung.
@@ -99,6 +100,7 @@ def cautions(
     return (
         *_at_edge(_volumes(structures, target)),
         *_in_air(ct, target),
+        *(_beyond_table(ct, bodies[0]) if bodies else ()),
         *conflicts(structures, prescription.goals),
         *(through_couch(ct, bodies[0], target, beams, sad_mm) if bodies else ()),
     )
@@ -151,6 +153,23 @@ def _in_air(ct: Volume, target: Structure) -> Iterable[Text]:
                 "volume_ml": share * target.volume_ml,
                 "target": target.name,
                 "percent": 100 * share,
+            },
+        )
+
+
+def _beyond_table(ct: Volume, body: Structure) -> Iterable[Text]:
+    """Say how much of the body is denser than the density table knows."""
+    inside = ct.values[body.window][body.box]
+    share = float(np.mean(inside >= RADIODENSITY_HU[-1]))
+    if share > 0:
+        yield Text(
+            "{volume_ml:.2f} mL of the body reach the end of the density table ({hu:g} HU) and "
+            "count as {density:g} times as dense as water. Metal is denser; behind it the dose is "
+            "too high.",
+            {
+                "volume_ml": share * body.volume_ml,
+                "hu": RADIODENSITY_HU[-1],
+                "density": RELATIVE_DENSITY[-1],
             },
         )
 

@@ -75,6 +75,7 @@ def optimise_within(
     evaluated: Evaluated,
     start: Tensor,
     *,
+    scale: Tensor | None = None,
     options: OptimiserOptions,
     progress: Progress | None = None,
 ) -> Optimum:
@@ -86,11 +87,15 @@ def optimise_within(
 
     Args:
         evaluated: Objective and excesses, differentiable.
-        start: First variables, positive; they also set the scale of each.
+        start: First variables; without ``scale`` positive.
+        scale: Size that each variable is expected to have, positive; without, that of ``start``.
         options: Limits of the first run; later rounds take a part of its iterations.
         progress: Called with iterations done and allowed in the run or round.
     """
-    found = optimise(lambda w: evaluated(w)[0], start, options=options, progress=progress)
+    size = start if scale is None else scale
+    found = optimise(
+        lambda w: evaluated(w)[0], start, scale=size, options=options, progress=progress
+    )
     multipliers = [torch.zeros_like(g) for g in _excesses(evaluated, found, start)]
     shorter = replace(options, iterations=round_iterations(options.iterations))
     penalty, before = FIRST_PENALTY, np.inf
@@ -106,7 +111,7 @@ def optimise_within(
         found = optimise(
             _augmented(evaluated, multipliers, penalty),
             torch.from_numpy(found.weights).to(start),
-            scale=start,
+            scale=size,
             options=shorter,
             progress=progress,
         )

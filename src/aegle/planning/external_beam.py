@@ -11,12 +11,14 @@ import numpy as np
 
 from aegle.domain.codes import StructureType
 from aegle.domain.course import Course, Watcher
-from aegle.domain.errors import GeometryError, InputError
+from aegle.domain.errors import InputError
 from aegle.domain.plan import Goal, GoalResult, Metric, Plan, Prescription
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
-from aegle.domain.volume import Quantity, Volume
+from aegle.domain.volume import Volume
 from aegle.planning.beams import gantry_angles
+from aegle.planning.breathing import BreathingCt, breathing_medium, internal_target
+from aegle.planning.checks import cautions, require_plannable
 from aegle.planning.constraints import ROUNDS, round_iterations
 from aegle.planning.dose_volume import (
     CurveOptions,
@@ -43,7 +45,7 @@ _EXTERNAL = StructureType.EXTERNAL
 
 
 def planned(
-    ct: Volume,
+    ct: Volume | BreathingCt,
     structures: StructureSet,
     prescription: Prescription,
     *,
@@ -54,7 +56,8 @@ def planned(
     """Plan external beams.
 
     Args:
-        ct: Planning CT [HU].
+        ct: Planning CT [HU]; or that of a reference phase of breathing and the other phases, over
+            which dose is then summed, and which the plan bears like errors.
         structures: Must hold the prescription's target and the outline of the body (type
             ``EXTERNAL``); goals for organs that are missing are left out and said so.
         prescription: What is wanted.
@@ -68,12 +71,15 @@ def planned(
 
     Raises:
         QuantityError: ``ct`` does not hold HU.
-        InputError: Body or target are missing or empty, or the target lies outside the body.
-        GeometryError: CT and structures lie on different grids.
+        InputError: Body or target are missing or empty, or the target lies outside the body or in
+            air.
+        GeometryError: CT and structures lie on different grids, or the CT is a single slice.
     """
-    ct.require(Quantity.RADIODENSITY)
+    breathing = ct if isinstance(ct, BreathingCt) else BreathingCt(reference=ct, phases=())
+    ct = breathing.reference
+    require_plannable(ct, structures, prescription)
     options = radiation.options
-    target, body = _target_and_body(ct, structures, prescription)
+    target, body = _target_and_body(structures, prescription)
     withheld = () if is_conventional(prescription) else published_goals(structures)
     known = _with_derived(structures, (*prescription.goals, *withheld))
     answerable, notices = _answerable(known, prescription, withheld)
@@ -83,14 +89,20 @@ def planned(
     used = _used(known, spared)
     shown = [structure for structure in used if structure.type is not _EXTERNAL]
     with threads(options.threads):
-        medium = radiation.patient(ct, body)
-        opened = [radiation.opened(medium, target, (a, options.couch_deg)) for a in angles]
+        medium = breathing_medium(radiation.patient(ct, body), breathing)
+        covered = internal_target(target, breathing)
+        opened = [radiation.opened(medium, covered, (a, options.couch_deg)) for a in angles]
         judged = () if patient is None else harms(known, target, patient)
         task = Task(medium, known, spared, radiation, judged)
         found = irradiated(task, opened, step=report.step, tell=report.tell)
-        scale = _scale(found.dose, target, prescription, known) if options.normalise else 1.0
-        beams = tuple(beam.scaled(scale) for beam in found.beams)
-        dose = replace(found.dose, values=found.dose.values * np.float32(scale))
+
+        def scale(dose: Volume) -> float:
+            return _scale(dose, target, prescription, known) if options.normalise else 1.0
+
+        factor = scale(found.dose)
+        beams = tuple(beam.scaled(factor) for beam in found.beams)
+        dose = _times(found.dose, factor)
+        ideal = None if found.ideal is None else _times(found.ideal, scale(found.ideal))
         in_scenarios = curves_in_scenarios(task, beams, dose, shown)
     goals = evaluate(answerable.goals, dose, used)
     made = Plan(
@@ -104,14 +116,18 @@ def planned(
         notices=(
             radiation.notice,
             *_not_kept(goals),
+            *_lost(goals, ideal, used),
+            *_over_time(breathing),
             *notices,
             *other_fractions(prescription),
             *lying_outside(known, target, body),
             *cut_off(body, target, beams, radiation.sad_mm),
             *single_lung(known),
+            *cautions(ct, structures, prescription, beams, radiation.sad_mm),
         ),
         objective_values=found.values,
         scenarios=in_scenarios,
+        rbe=radiation.rbe,
     )
     report.finish()
     return made
@@ -157,20 +173,14 @@ def _iterations(prescription: Prescription, radiation: Radiation) -> int:
     has_limits = any(goal.is_constraint for goal in prescription.goals)
     iterations = radiation.options.iterations
     each = iterations + has_limits * ROUNDS * round_iterations(iterations)
-    return runs * each
+    chasing = radiation.options.goal_rounds * round_iterations(iterations)
+    return runs * each + chasing
 
 
 def _target_and_body(
-    ct: Volume, structures: StructureSet, prescription: Prescription
+    structures: StructureSet, prescription: Prescription
 ) -> tuple[Structure, Structure]:
-    for structure in structures:
-        if not structure.grid.is_same_as(ct.grid):
-            raise GeometryError(
-                f"'{structure.name}' and the CT lie on different grids; resample the mask first."
-            )
     target = structures[prescription.target]
-    if target.is_empty:
-        raise InputError(f"'{target.name}' is empty; delineate the target before planning.")
     bodies = [s for s in structures.of_type(_EXTERNAL) if not s.is_empty]
     if not bodies:
         raise InputError("The outline of the body (type EXTERNAL) is missing; segment it first.")
@@ -204,6 +214,10 @@ def _answerable(
         for structure in sorted(asked - there)
     ]
     return replace(prescription, goals=goals), tuple(missing)
+
+
+def _times(dose: Volume, factor: float) -> Volume:
+    return replace(dose, values=dose.values * np.float32(factor))
 
 
 def _scale(
@@ -256,6 +270,42 @@ def _not_kept(goals: Sequence[GoalResult]) -> tuple[Text, ...]:
         for result in goals
         if result.goal.is_constraint and not result.is_met
     )
+
+
+def _lost(
+    goals: Sequence[GoalResult], ideal: Volume | None, structures: StructureSet
+) -> tuple[Text, ...]:
+    """Say which goals ideal fluence would meet and apertures do not."""
+    if ideal is None:
+        return ()
+    before = evaluate([one.goal for one in goals], ideal, structures)
+    return tuple(
+        Text(
+            "Cutting the fluence into apertures loses a goal for {structure} ({metric}): "
+            "{value:.1f} instead of {before:.1f} {unit}.",
+            {
+                "structure": now.goal.structure,
+                "metric": _named(now.goal),
+                "value": now.value,
+                "before": then.value,
+                "unit": "%" if now.goal.metric is Metric.VOLUME_AT_DOSE else "Gy",
+            },
+        )
+        for now, then in zip(goals, before, strict=True)
+        if then.is_met and not now.is_met
+    )
+
+
+def _over_time(breathing: BreathingCt) -> tuple[Text, ...]:
+    """Say that dose is that of several phases, and what that leaves out."""
+    if not breathing.phases:
+        return ()
+    said = Text(
+        "The dose is summed over {count} phases of breathing, each for its part of the time. How "
+        "delivery and breathing coincide within a fraction (interplay) is not modelled.",
+        {"count": 1 + len(breathing.phases)},
+    )
+    return (said,)
 
 
 def _limit(goal: Goal) -> float:

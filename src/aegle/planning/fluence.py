@@ -13,7 +13,8 @@ from aegle.domain.errors import InputError
 from aegle.domain.plan import Beam, Prescription, ScenarioCurves
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Volume
-from aegle.planning.constraints import optimise_within
+from aegle.planning.chasing import BOOST, TIGHTEST_PRIORITY, Chased, Standing, standing
+from aegle.planning.constraints import optimise_within, round_iterations
 from aegle.planning.dose_volume import CurveOptions, curve
 from aegle.planning.expected_harm import Harm
 from aegle.planning.influence import DoseMap, total
@@ -23,7 +24,7 @@ from aegle.planning.optimise import OptimiserOptions, Optimum
 from aegle.planning.pencil_beam import Medium, on_ct
 from aegle.planning.plan_options import PlanOptions
 from aegle.planning.radiation import Radiation
-from aegle.planning.robust import Scenario, borne, combined, scenarios
+from aegle.planning.robust import Scenario, borne, breathed, combined, scenarios
 from aegle.planning.sequencing import Collimator, opened_by
 from aegle.planning.watched import Watched
 
@@ -57,6 +58,9 @@ class Irradiated:
 
     beams: tuple[Beam, ...]
     dose: Volume
+    """Of all phases of breathing together, each for its part of the time."""
+    ideal: Volume | None
+    """Dose of the fluence before it was cut into apertures; None: it was not cut."""
     values: tuple[float, ...]
     """Of the objective, at the start and after each iteration."""
 
@@ -80,8 +84,10 @@ def irradiated(
     for beam in opened:
         whole.append(task.radiation.dose(task.patient, beam))
         step()
-    beams, values = _Optimiser(task, opened, step, tell).run(whole)
-    return Irradiated(beams, _summed(task.patient, whole, beams), values)
+    beams, uncut, values = _Optimiser(task, opened, step, tell).run(whole)
+    dose = _summed(task.patient, whole, beams)
+    ideal = None if uncut is None else _summed(task.patient, whole, uncut)
+    return Irradiated(beams, _over_phases(task, beams, dose), ideal, values)
 
 
 def curves_in_scenarios(
@@ -92,15 +98,31 @@ def curves_in_scenarios(
     Args:
         task: Patient and errors.
         beams: With their final weights.
-        dose: Of the plan, which is that of the nominal scenario [Gy].
+        dose: Of the plan [Gy]; where the patient holds still, that of the nominal scenario.
         shown: Structures to judge.
     """
-    nominal, *errors = scenarios(task.options)
+    nominal, *errors = scenarios(task.options, task.patient.phases)
+    if task.patient.phases:
+        # Every phase is shown, also where the plan was made for the reference alone.
+        moved = breathed(task.patient.phases)
+        cases = [*moved, *(case for case in errors if case.phase == 0)]
+        return tuple(_curves(case, _dose_in(case, task, beams), shown) for case in cases)
     if not errors:
         return ()
     found = [_curves(nominal, dose, shown)]
     found += [_curves(case, _dose_in(case, task, beams), shown) for case in errors]
     return tuple(found)
+
+
+def _over_phases(task: Task, beams: Sequence[Beam], reference: Volume) -> Volume:
+    """Return the dose over the phases of breathing, each for its part of the time."""
+    if not task.patient.phases:
+        return reference
+    first, *others = breathed(task.patient.phases)
+    values = np.float32(first.weight) * reference.values
+    for case in others:
+        values = values + np.float32(case.weight) * _dose_in(case, task, beams).values
+    return replace(reference, values=values.astype(np.float32))
 
 
 def _curves(case: Scenario, dose: Volume, shown: Sequence[Structure]) -> ScenarioCurves:
@@ -160,10 +182,19 @@ class _Optimiser:
         self._count = int(self._looked_at.sum())
         self._wanted = [replace(one, points=number[one.points]) for one in wanted]
         self._limits = [replace(one, points=number[one.points]) for one in limits]
+        self._chase = tuple(
+            one.goal
+            for one in wanted
+            if one.goal is not None
+            and not one.goal.is_constraint
+            and one.goal.priority <= TIGHTEST_PRIORITY
+        )
         self._ends = np.cumsum([len(beam.weights) for beam in opened]).tolist()[:-1]
 
-    def run(self, whole: Sequence[DoseMap]) -> tuple[tuple[Beam, ...], tuple[float, ...]]:
-        """Return beams with optimised weights, and the objective's course.
+    def run(
+        self, whole: Sequence[DoseMap]
+    ) -> tuple[tuple[Beam, ...], tuple[Beam, ...] | None, tuple[float, ...]]:
+        """Return beams as delivered, as optimised before they were cut, and the objective's course.
 
         Args:
             whole: The beams' doses in the nominal scenario.
@@ -174,16 +205,50 @@ class _Optimiser:
             even = doses(ones)[0][self._wanted[0].points].mean()
         if not float(even) > 0:
             raise InputError("No beam reaches the target; check the outlines of target and body.")
-        found = self._minimised(doses, ones / even, None)
+        found = self._chased(doses, ones / even)
         beams = self._with_weights(found.weights)
         if self._task.radiation.collimator is None:
-            return beams, found.values
-        beams, values = self._delivered(self._task.radiation.collimator, doses, beams)
-        return beams, (*found.values, *values)
+            return beams, None, found.values
+        cut, values = self._delivered(self._task.radiation.collimator, doses, beams)
+        return cut, beams, (*found.values, *values)
+
+    def _chased(self, doses: Doses, start: Tensor) -> Optimum:
+        """Return weights that meet the objectives, and as many goals as rounds of chasing give."""
+        found = self._minimised(doses, start, None)
+        options, before = self._task.options, self._standing(doses, found)
+        for _ in range(options.goal_rounds):
+            if before.all_met:
+                break
+            usual = self._wanted
+            missed = {goal for goal, by in zip(self._chase, before.missed, strict=True) if by > 0}
+            self._wanted = [
+                replace(one, weight=one.weight * BOOST) if one.goal in missed else one
+                for one in usual
+            ]
+            more = self._minimised(doses, start, None, found)
+            now = self._standing(doses, more)
+            if not now.is_better_than(before):
+                self._wanted = usual
+                break
+            found, before = Optimum(more.weights, (*found.values, *more.values[1:])), now
+        return found
+
+    def _standing(self, doses: Doses, found: Optimum) -> Standing:
+        with torch.no_grad():
+            relative = doses(torch.from_numpy(found.weights).to(self._like))[0]
+        chased = [Chased(one.goal, one.points) for one in self._wanted if one.goal in self._chase]
+        task = self._task
+        return standing(
+            relative,
+            self._wanted[1].points,
+            chased,
+            dose_gy=task.prescription.dose_gy,
+            normalised=task.options.normalise,
+        )
 
     def _doses(self, whole: Sequence[DoseMap]) -> Doses:
         task, looked_at = self._task, self._looked_at
-        cases = scenarios(task.options)
+        cases = scenarios(task.options, task.patient.phases)
         dose_of = task.radiation.dose
         maps = [
             borne(one, beam, task.patient, looked_at, errors=cases[1:], dose_of=dose_of)
@@ -198,21 +263,32 @@ class _Optimiser:
 
         return relative
 
-    def _minimised(self, doses: Doses, start: Tensor, opening: Tensor | None) -> Optimum:
+    def _minimised(
+        self,
+        doses: Doses,
+        start: Tensor,
+        opening: Tensor | None,
+        earlier: Optimum | None = None,
+    ) -> Optimum:
+        """Minimise from a start, or in a shorter run from what was found earlier."""
         options = self._task.options
+        shares = [case.weight for case in scenarios(options, self._task.patient.phases)]
 
         def evaluated(variables: Tensor) -> tuple[Tensor, list[Tensor]]:
             weights = variables if opening is None else torch.mv(opening, variables)
             found = doses(weights)
-            objective = combined([self._value(dose) for dose in found], options)
+            objective = combined([self._value(dose) for dose in found], options, shares)
             self._seen = objective, found[0]
             return objective, [limit.excess(dose) for dose in found for limit in self._limits]
 
         return optimise_within(
             evaluated,
-            start,
+            start if earlier is None else torch.from_numpy(earlier.weights).to(start),
+            scale=start,
             options=OptimiserOptions(
-                iterations=options.iterations,
+                iterations=options.iterations
+                if earlier is None
+                else round_iterations(options.iterations),
                 tolerance=options.tolerance,
                 method=options.optimiser,
             ),

@@ -109,7 +109,7 @@ def objectives(
             and not structures[goal.structure].is_empty
         ),
         *(
-            chosen.objective(chosen.of(organ), *_weighted(goal, prescription.dose_gy))
+            chosen.objective(chosen.of(organ), *_weighted(goal, prescription.dose_gy), goal)
             for goal, organ in organs
         ),
     )
@@ -231,9 +231,11 @@ class _Voxels:
         chance = np.random.default_rng(self._sampling.seed)
         return np.sort(chance.choice(points, self._sampling.most, replace=False))
 
-    def objective(self, points: Points, penalty: Penalty, weight: float) -> Objective:
-        """Return an objective on voxels."""
-        return Objective(self.indices(points), penalty, weight)
+    def objective(
+        self, points: Points, penalty: Penalty, weight: float, goal: Goal | None = None
+    ) -> Objective:
+        """Return an objective on voxels, for a goal where it stands for one."""
+        return Objective(self.indices(points), penalty, weight, goal)
 
     def indices(self, points: Points) -> Tensor:
         """Return voxels as an index on the patient's device."""

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from aegle.domain.plan import Goal
+
 
 class Penalty(Protocol):
     """How far doses are from what is wanted."""
@@ -82,6 +84,8 @@ class Objective:
     """Indices of the voxels, shape (voxel,)."""
     penalty: Penalty
     weight: float
+    goal: Goal | None = None
+    """That it stands for, if it stands for one."""
 
 
 def value(objectives: Sequence[Objective], doses: Tensor) -> Tensor:

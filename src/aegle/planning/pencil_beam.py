@@ -41,6 +41,7 @@ __all__ = [
     "BeamDose",
     "DoseOptions",
     "Medium",
+    "Phase",
     "beam_dose",
     "calculate",
     "medium",
@@ -95,6 +96,20 @@ class Medium:
     """The body on the fine grid."""
     voxels: NDArray[np.int64]
     """Flat indices of the dose voxels that touch the body or its rim, ascending."""
+    displaced_mm: NDArray[np.float64] | None = None
+    """LPS displacement of the tissue of each voxel, shape (voxel, 3) [mm]; None: it is in place."""
+    phases: "tuple[Phase, ...]" = ()
+    """Of breathing, the reference phase first; none: the patient holds still."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Phase:
+    """The patient in a phase of breathing."""
+
+    name: str
+    share: float
+    """Part of the time."""
+    medium: Medium
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +271,11 @@ def beam_dose(
     aimed = frame(beam, machine.sad_mm)
     plane = FluencePlane.of(beam, options.lateral_cutoff_mm, options.fluence_shift_mm)
     points, seen = reached(
-        patient.grid.coarse, patient.voxels, aimed, (plane.first_mm, plane.last_mm)
+        patient.grid.coarse,
+        patient.voxels,
+        aimed,
+        (plane.first_mm, plane.last_mm),
+        patient.displaced_mm,
     )
     if not len(points):
         raise GeometryError(f"The beam at gantry {beam.gantry_deg:g}° misses the body.")

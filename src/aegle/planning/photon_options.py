@@ -28,5 +28,5 @@ class PhotonPlanOptions(PlanOptions, SequencingOptions):
             "fluence: ideal, of every beamlet by itself; step-and-shoot: by apertures of a "
             "multileaf collimator"
         ),
-    ] = "fluence"
+    ] = "step-and-shoot"
     machine: Annotated[str, option("Beam model")] = "generic_6mv"

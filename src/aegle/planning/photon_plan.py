@@ -11,6 +11,7 @@ from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
 from aegle.planning.beams import BeamletOptions, aim
+from aegle.planning.breathing import BreathingCt
 from aegle.planning.expected_harm import PatientFacts
 from aegle.planning.external_beam import Progress, planned
 from aegle.planning.machine import PhotonMachine, machine
@@ -24,7 +25,7 @@ __all__ = ["PhotonPlanOptions", "PrescriptionOptions", "photons", "plan", "presc
 
 
 def plan(
-    ct: Volume,
+    ct: Volume | BreathingCt,
     structures: StructureSet,
     prescription: Prescription,
     *,
@@ -35,7 +36,7 @@ def plan(
     """Plan external-beam photons.
 
     Args:
-        ct: Planning CT [HU].
+        ct: Planning CT [HU], or phases of breathing.
         structures: Must hold the prescription's target and the outline of the body (type
             ``EXTERNAL``); goals for organs that are missing are left out and said so.
         prescription: What is wanted.
@@ -95,6 +96,10 @@ class _Photons:
     @property
     def sad_mm(self) -> float:
         return self.model.sad_mm
+
+    @property
+    def rbe(self) -> float:
+        return 1.0
 
     @property
     def notice(self) -> Text:

@@ -36,6 +36,15 @@ class PlanOptions(RobustOptions):
             "is calculated; auto: projected on a GPU"
         ),
     ] = "auto"
+    goal_rounds: Annotated[
+        int,
+        option(
+            "Most further rounds in which goals that are missed weigh more, as long as that helps "
+            "and costs no other goal",
+            ge=0,
+            le=10,
+        ),
+    ] = 3
     tissue_weight: Annotated[
         float,
         option("Weight of normal tissue without goals, against the usual one", ge=0, le=10),

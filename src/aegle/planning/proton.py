@@ -225,7 +225,9 @@ def _field(patient: Medium, beam: ProtonBeam, machine: ProtonMachine, margin_mm:
     (low_u, low_v) = (beam.positions_mm.min(axis=0) - margin_mm).tolist()
     (high_u, high_v) = (beam.positions_mm.max(axis=0) + margin_mm).tolist()
     field_mm = ((low_u, low_v), (high_u, high_v))
-    points, seen = reached(patient.grid.coarse, patient.voxels, aimed, field_mm)
+    points, seen = reached(
+        patient.grid.coarse, patient.voxels, aimed, field_mm, patient.displaced_mm
+    )
     if not len(points):
         raise GeometryError(f"The beam at gantry {beam.gantry_deg:g}° misses the body.")
     like = patient.density.values

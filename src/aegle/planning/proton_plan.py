@@ -10,6 +10,7 @@ from aegle.domain.plan import Beam, Plan, Prescription, ProtonBeam
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
+from aegle.planning.breathing import BreathingCt
 from aegle.planning.expected_harm import PatientFacts
 from aegle.planning.external_beam import Progress, planned
 from aegle.planning.influence import StoredDose
@@ -25,7 +26,7 @@ __all__ = ["ProtonPlanOptions", "plan", "protons"]
 
 
 def plan(
-    ct: Volume,
+    ct: Volume | BreathingCt,
     structures: StructureSet,
     prescription: Prescription,
     *,
@@ -36,7 +37,7 @@ def plan(
     """Plan scanned protons.
 
     Args:
-        ct: Planning CT [HU].
+        ct: Planning CT [HU], or phases of breathing.
         structures: Must hold the prescription's target and the outline of the body (type
             ``EXTERNAL``); goals for organs that are missing are left out and said so.
         prescription: What is wanted; its doses are RBE-weighted.
@@ -93,6 +94,10 @@ class _Protons:
     @property
     def sad_mm(self) -> float:
         return self.model.sad_mm
+
+    @property
+    def rbe(self) -> float:
+        return self.options.rbe
 
     @property
     def notice(self) -> Text:

@@ -31,6 +31,11 @@ class Radiation(Protocol):
         ...
 
     @property
+    def rbe(self) -> float:
+        """Constant relative biological effectiveness that the dose is weighted by."""
+        ...
+
+    @property
     def notice(self) -> Text:
         """What a reader must know of the dose."""
         ...

@@ -11,7 +11,11 @@ Pair = tuple[float, float]
 
 
 def reached(
-    grid: Grid, voxels: NDArray[np.int64], beam: BeamFrame, field_mm: tuple[Pair, Pair]
+    grid: Grid,
+    voxels: NDArray[np.int64],
+    beam: BeamFrame,
+    field_mm: tuple[Pair, Pair],
+    displaced_mm: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the voxels whose rays cross a rectangle of the isocentre plane.
 
@@ -20,6 +24,7 @@ def reached(
         voxels: Flat indices on the grid.
         beam: The coordinate system.
         field_mm: Least and greatest u and v of the rectangle [mm].
+        displaced_mm: LPS displacement of each voxel's tissue, shape (voxel, 3) [mm].
 
     Returns:
         Which of ``voxels`` are reached, shape (point,), and their u and v on the isocentre
@@ -29,6 +34,8 @@ def reached(
         GeometryError: A voxel lies at or behind the source.
     """
     x, y, z = _local(grid, voxels, beam)
+    if displaced_mm is not None:
+        x, y, z = np.stack([x, y, z]) + beam.axes @ displaced_mm.T
     from_source = beam.sad_mm - z
     if from_source.min() <= 0:
         raise GeometryError("Part of the body lies behind the source; check isocentre and units.")

@@ -1,8 +1,8 @@
-"""Plans that hold when the patient lies or attenuates otherwise than the planning CT says.
+"""Plans that hold when the patient lies, breathes or attenuates otherwise than the CT says.
 
-A scenario is one such error: the patient is shifted, or every density is scaled. It only changes
-the coordinates and depths of a beam's voxels, so to the optimiser scenarios are further voxels of
-the same map.
+A scenario is one such case: the patient is shifted, every density is scaled, or tissue has moved
+with breathing. It only changes the coordinates and depths of a beam's voxels, so to the optimiser
+scenarios are further voxels of the same map.
 
 Sources: Fredriksson A, Forsgren A, Hårdemark B. Med Phys 2011;38:1672-84, doi:10.1118/1.3556559
 (worst case); Unkelbach J, et al. Phys Med Biol 2018;63:22TR02, doi:10.1088/1361-6560/aae659
@@ -22,7 +22,7 @@ from torch import Tensor
 from aegle.domain.plan import Beam
 from aegle.options import option
 from aegle.planning.influence import DoseMap
-from aegle.planning.pencil_beam import Medium
+from aegle.planning.pencil_beam import Medium, Phase
 
 POWER = 8.0
 """Of the power mean that stands for the largest value: smooth, and at least 76 % of it for nine
@@ -31,13 +31,14 @@ scenarios."""
 
 @validated(frozen=True, kw_only=True)
 class RobustOptions:
-    """Which errors a plan has to bear, and how they are weighed."""
+    """Which errors and phases a plan has to bear, and how they are weighed."""
 
     robust: Annotated[
         Literal["nominal", "expected", "worst", "cvar"],
         option(
-            "nominal: as the CT says; expected: the mean of the objective over errors; worst: its "
-            "largest value; cvar: the mean of its worst part"
+            "nominal: as the CT says; expected: the mean of the objective over errors and phases "
+            "of breathing, these by their time; worst: its largest value; cvar: the mean of its "
+            "worst part"
         ),
     ] = "nominal"
     setup_mm: Annotated[
@@ -53,13 +54,17 @@ class RobustOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """One error of set-up or range."""
+    """One error of set-up or range, or one phase of breathing."""
 
     name: str
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Of the patient, LPS [mm]."""
     density: float = 1.0
     """Factor on every density."""
+    phase: int = 0
+    """Of the patient's phases of breathing; 0: the reference."""
+    weight: float = 1.0
+    """Against other scenarios; that of a phase is its part of the time."""
 
     def beam(self, planned: Beam) -> Beam:
         """Return a beam as the shifted patient sees it."""
@@ -67,22 +72,24 @@ class Scenario:
         return replace(planned, isocentre_mm=(x, y, z))
 
     def patient(self, planned: Medium) -> Medium:
-        """Return the patient with scaled densities."""
+        """Return the patient in this phase with scaled densities."""
+        if self.phase:
+            planned = planned.phases[self.phase].medium
         if self.density == 1.0:
             return planned
         field = replace(planned.density, values=planned.density.values * self.density)
         return replace(planned, density=field)
 
 
-def scenarios(options: RobustOptions) -> tuple[Scenario, ...]:
-    """Return the errors that count, the nominal case first.
+def scenarios(options: RobustOptions, phases: Sequence[Phase] = ()) -> tuple[Scenario, ...]:
+    """Return the errors and phases that count, the nominal case first.
 
     Six shifts, one along each axis and direction, and two scalings of range: nine cases in all
-    where neither error is zero.
+    where neither error is zero. Errors occur in the reference phase.
     """
-    found = [Scenario(name="nominal")]
+    found = breathed(phases) or [Scenario(name="nominal")]
     if options.robust == "nominal":
-        return tuple(found)
+        return tuple(found[:1])
     for axis, sign in product(range(3 if options.setup_mm else 0), (-1, 1)):
         shift_mm = [0.0, 0.0, 0.0]
         shift_mm[axis] = sign * options.setup_mm
@@ -93,6 +100,14 @@ def scenarios(options: RobustOptions) -> tuple[Scenario, ...]:
         percent = sign * options.range_percent
         found.append(Scenario(name=f"density {percent:+g} %", density=1 + percent / 100))
     return tuple(found)
+
+
+def breathed(phases: Sequence[Phase]) -> list[Scenario]:
+    """Return a scenario for each phase of breathing, the reference first."""
+    return [
+        Scenario(name=f"phase {one.name}", phase=number, weight=one.share)
+        for number, one in enumerate(phases)
+    ]
 
 
 def borne(
@@ -121,14 +136,26 @@ def borne(
     return seen.with_cases(others, int(looked_at.sum()))
 
 
-def combined(values: Sequence[Tensor], options: RobustOptions) -> Tensor:
-    """Return one objective from those of all scenarios, each ≥ 0."""
+def combined(
+    values: Sequence[Tensor], options: RobustOptions, weights: Sequence[float] | None = None
+) -> Tensor:
+    """Return one objective from those of all scenarios, each ≥ 0.
+
+    Args:
+        values: One for each scenario.
+        options: How they are weighed.
+        weights: Of the scenarios; without, all weigh the same. The worst case knows none.
+    """
     each = torch.stack(list(values))
+    shares = torch.tensor(weights or [1.0] * len(each)).to(each)
+    shares = shares / shares.sum()
     if options.robust in {"nominal", "expected"}:
-        return each.mean()
+        return each @ shares
     if options.robust == "cvar":
-        worst = max(1, round(options.tail * len(each)))
-        return each.topk(worst).values.mean()
+        ordered, order = each.sort(descending=True)
+        upto = shares[order].cumsum(0)
+        counted = (options.tail - (upto - shares[order])).clamp(min=0).minimum(shares[order])
+        return ordered @ counted / counted.sum()
     largest = each.detach().amax().clamp(min=torch.finfo(each.dtype).tiny)
     mean: Tensor = (each / largest).pow(POWER).mean().pow(1 / POWER) * largest
     return mean

@@ -110,6 +110,8 @@ def place_spots(
         weights=np.ones(sum(map(len, positions))),
         energies_mev=np.concatenate(energies),
         range_shifter_mm=options.range_shifter_mm,
+        sad_mm=machine.sad_mm,
+        nozzle_to_axis_mm=machine.nozzle_to_axis_mm,
     )
 
 

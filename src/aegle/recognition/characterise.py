@@ -26,6 +26,7 @@ from aegle.domain.text import Text
 from aegle.imaging.measure import border_fractions, diameters, statistics
 from aegle.imaging.morphology import grown, margin
 from aegle.imaging.resample import resample_structure
+from aegle.imaging.volumetry import VolumetryOptions, volume
 from aegle.options import option
 from aegle.record.identity import derive_uid
 
@@ -145,6 +146,7 @@ def _lesion(
     options: CharacteriseOptions,
 ) -> Lesion:
     site = _site(found, examination, structures, options)
+    size = volume(found.structure, options=VolumetryOptions())
     return Lesion(
         id=f"L{number}",
         tracking_uid=_tracking_uid(examination, found),
@@ -155,6 +157,7 @@ def _lesion(
         diameters=found.size,
         volume_ml=found.structure.volume_ml,
         statistics=tuple(_values(found, examination)),
+        volume_interval_ml=(size.low_ml, size.high_ml),
     )
 
 

@@ -122,7 +122,10 @@ def _why_not(projection: Projection, model: "Model") -> Text | None:
 
 
 def _classified(projection: Projection, model: "Model") -> ImageClassification:
-    (probabilities,) = model.probabilities([projection.image.values[0]])
+    from aegle.learning.applicability import notices
+
+    values = model.prepared([projection.image.values[0]])
+    (probabilities,) = model.probabilities_of(values)
     return ImageClassification(
         image=projection.name,
         model=model.facts.name,
@@ -130,6 +133,7 @@ def _classified(projection: Projection, model: "Model") -> ImageClassification:
         classes=model.facts.classes,
         probabilities=tuple(float(p) for p in probabilities),
         measured=_measured(model),
+        notices=tuple(why for why in notices(model, values) if why is not None),
     )
 
 

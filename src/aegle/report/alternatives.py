@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aegle.domain.alternatives import Alternative, Comparison, Estimate
 from aegle.report.blocks import Block, Card, Cell, Paragraph, Subheading, Table, Tone, plain
 from aegle.report.language import Words, clean
-from aegle.report.plan_words import is_of_protons
+from aegle.report.plan_words import is_of_protons, weighted
 
 LEAST_POINTS = 0.1
 """Differences below this number of percentage points are not told: they are not shown either."""
@@ -67,7 +67,7 @@ def _row(one: Alternative, first: Alternative, words: Words) -> tuple[Cell, ...]
             words.text(one.name),
             words("protons") if is_of_protons(one.plan) else words("photons"),
             str(len(one.plan.beams)),
-            f"{asked.fractions} × {asked.dose_gy / asked.fractions:.3g} Gy",
+            weighted(f"{asked.fractions} × {asked.dose_gy / asked.fractions:.3g} Gy", one.plan),
         ),
         Cell(text=words("{met} of {asked}", met=met, asked=goals), tone=tone),
         *plain(*_gains_and_costs(one, first, words)),

@@ -1,5 +1,6 @@
 """Plots in the style of the report, and that of lesions over time."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aegle.domain.response import FollowUp
-from aegle.domain.timeline import LesionStatus
+from aegle.domain.timeline import LesionStatus, TimelineEntry
 from aegle.report.drawing import DPI, Picture, font, pixels_of, png
 from aegle.report.language import Words, clean
 
@@ -28,6 +29,13 @@ COLOURS = (
     "#1d8a8a",
 )
 MARKERS = "osD^v<>ph*"
+READERS_ONE = (-0.22, 0.25)
+"""95 % limits of agreement of two readers for one longest diameter, and for a sum of them.
+
+Source: Yoon SH et al. Observer variability in RECIST-based tumour burden measurements: a
+meta-analysis. Eur J Cancer 2016;53:5-15.
+"""
+READERS_SUM = (-0.19, 0.20)
 Box = tuple[float, float, float, float]
 
 
@@ -90,6 +98,7 @@ def plot_trend(
             markersize=6,
             label=clean(track),
         )
+        _intervals(axes, visits, own, COLOURS[(i + 1) % len(COLOURS)])
         for entry in own:
             _status(axes, visits[entry.visit].place, entry.diameter_mm, entry.status, words)
     _plot_sum(axes, follow_up, visits, words)
@@ -100,6 +109,34 @@ def plot_trend(
     finish(axes, "", words("Diameter [mm]"), words)
     if has_names:
         legend(axes)
+
+
+def interval_mm(value_mm: float, limits: tuple[float, float]) -> tuple[float, float]:
+    """Return where 95 % of other readers' values lie for a measured size [mm].
+
+    Args:
+        value_mm: What was measured.
+        limits: 95 % limits of agreement of two readers, as relative differences. The logarithm of
+            one reader's value varies by 1/√2 of theirs.
+    """
+    low, high = limits
+    half = math.log((1 + high) / (1 + low)) / (2 * math.sqrt(2))
+    return value_mm * math.exp(-half), value_mm * math.exp(half)
+
+
+def _intervals(
+    axes: Axes, visits: Sequence[Visit], own: Sequence[TimelineEntry], colour: str
+) -> None:
+    seen = [e for e in own if e.diameter_mm > 0]
+    bounds = [interval_mm(e.diameter_mm, READERS_ONE) for e in seen]
+    axes.vlines(
+        [visits[e.visit].place for e in seen],
+        [low for low, _ in bounds],
+        [high for _, high in bounds],
+        color=colour,
+        linewidth=1.1,
+        alpha=0.7,
+    )
 
 
 def _status(axes: Axes, x: float, y: float, status: LesionStatus, words: Words) -> None:
@@ -129,6 +166,17 @@ def _plot_sum(axes: Axes, follow_up: FollowUp, visits: Sequence[Visit], words: W
         alpha=0.4,
         zorder=1.5,
         label=words("sum of target lesions"),
+    )
+    sums = [baseline_mm, *(r.sum_mm for r in responses)]
+    bounds = [interval_mm(value, READERS_SUM) for value in sums]
+    axes.fill_between(
+        [visits[0].place, *(visits[r.visit].place for r in responses)],
+        [low for low, _ in bounds],
+        [high for _, high in bounds],
+        color=COLOURS[0],
+        alpha=0.12,
+        linewidth=0,
+        label=words("95 % by reader"),
     )
     progression_mm = max(1.2 * last.nadir_mm, last.nadir_mm + 5)
     for level_mm, style, label in (

@@ -5,8 +5,9 @@ from datetime import datetime
 
 import aegle
 from aegle.domain.study import Patient
+from aegle.domain.text import Text
 from aegle.report import plan_comparison, summary
-from aegle.report.blocks import Document, Tile
+from aegle.report.blocks import Document, Paragraph, Section, Tile, Tone
 from aegle.report.document import labels
 from aegle.report.language import Language, Words, clean, shortened, words
 from aegle.report.plan_comparison import Pair
@@ -24,13 +25,22 @@ class Heading:
     """Time stamped on the page."""
 
 
-def build(heading: Heading, pair: Pair, language: Language) -> Document:
+def build(
+    heading: Heading,
+    pair: Pair,
+    language: Language,
+    *,
+    reasons: tuple[Text, ...] = (),
+    notices: tuple[Text, ...] = (),
+) -> Document:
     """Return two plans beside each other as a page, to be rendered as HTML or PDF.
 
     Args:
         heading: Patient and time.
         pair: The plans, their names, the planning CT and what gamma says.
         language: Language of the reader.
+        reasons: Why the second plan is proposed in place of the first.
+        notices: What is to be said of both.
 
     Raises:
         OptionError: The language is unknown.
@@ -46,8 +56,31 @@ def build(heading: Heading, pair: Pair, language: Language) -> Document:
         research_use=told(aegle.RESEARCH_USE),
         date=told.day(heading.now),
         tiles=_tiles(pair, told),
-        sections=(plan_comparison.section(pair, told, palette),),
+        sections=(
+            *_reasons(reasons, notices, told),
+            plan_comparison.section(pair, told, palette),
+        ),
         labels={**labels(told), "report": told("Treatment plan")},
+    )
+
+
+def _reasons(
+    reasons: tuple[Text, ...], notices: tuple[Text, ...], told: Words
+) -> tuple[Section, ...]:
+    if not reasons and not notices:
+        return ()
+    return (
+        Section(
+            anchor="reasons",
+            title=told("Why to plan anew"),
+            lead=told(
+                "What is to be said of the dose on the day, and why another plan is proposed."
+            ),
+            blocks=(
+                *(Paragraph(told.text(one), Tone.WARN) for one in reasons),
+                *(Paragraph(told.text(one), Tone.CALM) for one in notices),
+            ),
+        ),
     )
 
 

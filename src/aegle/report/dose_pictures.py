@@ -14,6 +14,7 @@ from aegle.report.blocks import LegendEntry, Pictures
 from aegle.report.drawing import Isolines, Picture, Segment
 from aegle.report.find import legend_of, picture_of
 from aegle.report.language import Words, clean
+from aegle.report.plan_words import weighted
 from aegle.report.planes import Plane, View, resampled
 from aegle.report.shades import (
     ISODOSE_COLOURS,
@@ -151,7 +152,7 @@ def _close_up(planned: Planned, plane: Plane, palette: Palette) -> Shown:
 def isodose_legend(plan: Plan) -> tuple[LegendEntry, ...]:
     """Return the colours of isodose lines."""
     return tuple(
-        LegendEntry(f"{percent:g} % = {level_gy(plan, percent):.1f} Gy", colour)
+        LegendEntry(weighted(f"{percent:g} % = {level_gy(plan, percent):.1f} Gy", plan), colour)
         for percent, colour in zip(ISODOSE_PERCENT, ISODOSE_COLOURS, strict=True)
     )
 

@@ -14,15 +14,15 @@ from pathlib import Path
 import aegle
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Lesion, OrganMeasure, Statistics, Suggestion
-from aegle.domain.response import Response
 from aegle.domain.study import Examination, Patient
 from aegle.domain.suggestion import standing
+from aegle.domain.timeline import LesionStatus
 from aegle.domain.volume import Quantity
 from aegle.record.identity import digest
 from aegle.report import fhir_codes as codes
-from aegle.report import fhir_suggestions
+from aegle.report import fhir_follow, fhir_suggestions
 from aegle.report.fhir_check import require_sound
-from aegle.report.fhir_codes import Json, concept, quantity
+from aegle.report.fhir_codes import Json, component, concept, quantity
 from aegle.report.files import write_whole
 from aegle.report.find import findings_of
 from aegle.report.language import clean
@@ -160,12 +160,48 @@ class _Writer:
                 key = ("Observation", visit.study_uid, "lesion", suggestion.subject)
                 content["derivedFrom"] = [self._reference(*key)]
             yield self._observation(visit, ("rule", suggestion.rule, str(place)), content)
+        yield from self._course(number, visit)
+
+    def _course(self, number: int, visit: Examination) -> Iterator[Json]:
+        """Yield what became of each lesion that is gone, and the response that all decide."""
         follow_up = self._results.following.follow_up
-        for response in follow_up.responses if follow_up else ():
-            if response.visit == number:
-                yield self._observation(
-                    visit, ("response", response.criterion), _response(response)
-                )
+        if follow_up is None or visit.study_uid not in follow_up.timeline.study_uids:
+            return
+        timeline = follow_up.timeline
+        place = timeline.study_uids.index(visit.study_uid)
+        gone = [e for e in timeline.at(place) if e.status is LesionStatus.GONE]
+        for entry in gone:
+            content = fhir_follow.gone(entry, self._tracking_uid(entry.track))
+            yield self._observation(visit, ("gone", entry.track), content)
+        members = [("lesion", o.id) for o in findings_of(self._results, number).lesions]
+        members += [("gone", e.track) for e in gone]
+        baseline = timeline.study_uids[0]
+        for response in follow_up.responses:
+            if response.visit == place:
+                content = fhir_follow.response(response)
+                content["derivedFrom"] = [
+                    self._reference("ImagingStudy", uid)
+                    for uid in dict.fromkeys((baseline, visit.study_uid))
+                ]
+                content["hasMember"] = [
+                    self._reference("Observation", visit.study_uid, *m) for m in members
+                ]
+                if not members:
+                    del content["hasMember"]
+                yield self._observation(visit, ("response", response.criterion), content)
+
+    def _tracking_uid(self, track: str) -> str:
+        """Return the UID that a lesion has at every visit; empty if it is not known."""
+        follow_up = self._results.following.follow_up
+        for entry in follow_up.timeline.entries if follow_up else ():
+            if entry.track != track or follow_up is None:
+                continue
+            study = follow_up.timeline.study_uids[entry.visit]
+            number = self._results.examinations.index_of(study)
+            for lesion in findings_of(self._results, number).lesions:
+                if lesion.id == entry.lesion_id:
+                    return lesion.tracking_uid
+        return ""
 
     def _suggestions(self, number: int) -> tuple[Suggestion, ...]:
         visits = self._results.suggestions.visits
@@ -263,11 +299,11 @@ def _when(time: datetime) -> str:
 def _lesion(lesion: Lesion) -> Json:
     lengths = lesion.diameters
     components = [
-        _component(quantity(lengths.longest_mm, "mm"), codes.LARGEST_DIMENSION, codes.LONG_AXIS),
-        _component(
+        component(quantity(lengths.longest_mm, "mm"), codes.LARGEST_DIMENSION, codes.LONG_AXIS),
+        component(
             quantity(lengths.perpendicular_mm, "mm"), codes.OTHER_DIMENSION, codes.SHORT_AXIS
         ),
-        _component(quantity(lesion.volume_ml, "mL"), codes.VOLUME),
+        component(quantity(lesion.volume_ml, "mL"), codes.VOLUME),
     ]
     for statistics in lesion.statistics:
         components += _statistics(statistics)
@@ -282,10 +318,6 @@ def _lesion(lesion: Lesion) -> Json:
     }
 
 
-def _component(value: Json, *code: tuple[str, str, str], text: str = "") -> Json:
-    return {"code": concept(*code, text=text), "valueQuantity": value}
-
-
 def _statistics(statistics: Statistics) -> list[Json]:
     """Return mean, deviation and extremes, where their unit has a code."""
     unit = codes.UNIT_OF.get(statistics.unit)
@@ -297,11 +329,11 @@ def _statistics(statistics: Statistics) -> list[Json]:
         text = f"{name}, {clean(statistics.image)}"
         value = quantity(getattr(statistics, name), unit)
         if statistics.unit == Quantity.RADIODENSITY.value:
-            components.append(_component(value, hounsfield, text=text))
+            components.append(component(value, hounsfield, text=text))
         elif statistics.unit == Quantity.STANDARDISED_UPTAKE.value:
-            components.append(_component(value, codes.SUV, text=f"SUVbw {text}"))
+            components.append(component(value, codes.SUV, text=f"SUVbw {text}"))
         else:
-            components.append(_component(value, text=text))
+            components.append(component(value, text=text))
     return components
 
 
@@ -311,23 +343,6 @@ def _organ(organ: OrganMeasure) -> Json:
         "valueQuantity": quantity(organ.volume_ml, "mL"),
         "bodySite": codes.body_site(clean(organ.name)),
         **({"component": c} if (c := _statistics(organ.statistics)) else {}),
-    }
-
-
-def _response(response: Response) -> Json:
-    lengths = (
-        ("sum of target lesions", response.sum_mm),
-        ("sum at baseline", response.baseline_mm),
-        ("nadir", response.nadir_mm),
-    )
-    known = [(name, mm) for name, mm in lengths if math.isfinite(mm)]
-    components = [_component(quantity(mm, "mm"), text=name) for name, mm in known]
-    told = response.category.name.replace("_", " ").lower()
-    return {
-        "code": concept(codes.DISEASE_STATUS, text=clean(response.criterion)),
-        "valueCodeableConcept": concept(text=f"{response.category.value}: {told}"),
-        **({"component": components} if components else {}),
-        "note": [{"text": clean(str(response.reason))}],
     }
 
 

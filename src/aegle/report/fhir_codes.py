@@ -4,6 +4,7 @@ from typing import Any
 
 from aegle.domain.codes import BODY_PARTS, LYMPH_NODE, MASS, NEOPLASM, NODULE, Code
 from aegle.domain.finding import LesionKind
+from aegle.domain.response import ResponseCategory
 from aegle.domain.volume import Quantity
 
 Json = dict[str, Any]
@@ -34,6 +35,14 @@ LONG_AXIS = (SNOMED, "103339001", "Long axis")
 SHORT_AXIS = (SNOMED, "103340004", "Short axis")
 VOLUME = (SNOMED, "118565006", "Volume")
 DISEASE_STATUS = (LOINC, "97509-4", "Cancer disease status")
+TREND = {
+    ResponseCategory.COMPLETE_RESPONSE: (SNOMED, "268910001", "Patient's condition improved"),
+    ResponseCategory.PARTIAL_RESPONSE: (SNOMED, "268910001", "Patient's condition improved"),
+    ResponseCategory.STABLE_DISEASE: (SNOMED, "359746009", "Patient's condition stable"),
+    ResponseCategory.PROGRESSIVE_DISEASE: (SNOMED, "271299001", "Patient's condition worsened"),
+    ResponseCategory.NOT_EVALUABLE: (SNOMED, "709137006", "Patient condition undetermined"),
+}
+"""Value set ConditionStatusTrend of HL7 mCODE 4.0.0, to which Cancer disease status is bound."""
 IMAGING_STUDY = (LOINC, "18748-4", "Diagnostic imaging study")
 ATTENUATION = {
     "mean": (DICOM, "112181", "Mean Attenuation Coefficient"),
@@ -134,6 +143,7 @@ TARGETS: dict[str, frozenset[str]] = {
     "Observation.subject": frozenset({"Patient"}),
     "Observation.device": frozenset({"Device"}),
     "Observation.derivedFrom": frozenset({"ImagingStudy", "Observation"}),
+    "Observation.hasMember": frozenset({"Observation"}),
     "ImagingStudy.subject": frozenset({"Patient"}),
     "DiagnosticReport.subject": frozenset({"Patient"}),
     "DiagnosticReport.imagingStudy": frozenset({"ImagingStudy"}),
@@ -190,3 +200,8 @@ def body_site(name: str) -> Json:
 def quantity(value: float, unit: str) -> Json:
     """Return a Quantity in UCUM, to 0.001."""
     return {"value": round(float(value), 3), "unit": unit, "system": UCUM, "code": unit}
+
+
+def component(value: Json, *code: tuple[str, str, str], text: str = "") -> Json:
+    """Return a component of an Observation with its code and a Quantity."""
+    return {"code": concept(*code, text=text), "valueQuantity": value}

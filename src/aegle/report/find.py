@@ -345,7 +345,7 @@ def _lesion_table(lesions: tuple[Lesion, ...], words: Words, named: Mapping[str,
                 words.name(lesion.kind),
                 f"{lesion.diameters.longest_mm:.1f}",
                 f"{lesion.diameters.perpendicular_mm:.1f}",
-                _millilitres(lesion.volume_ml),
+                _volume(lesion),
                 "\n".join(
                     f"{clean(s.image)}: {statistics_words(s, words, has_maximum=True)}"
                     for s in lesion.statistics
@@ -366,6 +366,14 @@ def statistics_words(statistics: Statistics, words: Words, *, has_maximum: bool 
     if has_maximum and math.isfinite(statistics.maximum):
         numbers += f" ({statistics.maximum:.{digits}f})"
     return f"{numbers} {clean(words.name(unit))}".replace("-", "−")
+
+
+def _volume(lesion: Lesion) -> str:
+    """Return the volume and its 95 % interval."""
+    if lesion.volume_interval_ml is None:
+        return _millilitres(lesion.volume_ml)
+    low, high = map(_millilitres, lesion.volume_interval_ml)
+    return f"{_millilitres(lesion.volume_ml)} ({low}–{high})"
 
 
 def _millilitres(volume_ml: float) -> str:

@@ -12,6 +12,7 @@ from aegle.domain.response import FollowUp, Response, ResponseCategory
 from aegle.domain.study import Image
 from aegle.domain.timeline import TimelineEntry
 from aegle.domain.volume import Quantity
+from aegle.report.aligned import aligned_slices
 from aegle.report.blocks import (
     Block,
     Card,
@@ -23,6 +24,7 @@ from aegle.report.blocks import (
     Tone,
 )
 from aegle.report.charts import Visit, chart, chart_picture, encoded, plot_trend
+from aegle.report.course import TONES, case_from_baseline, central_slices, response_table
 from aegle.report.drawing import Picture
 from aegle.report.find import findings_of, picture_of, subject_of
 from aegle.report.language import Words, clean
@@ -31,13 +33,7 @@ from aegle.report.slices import Place, close_up, empty_close_up
 
 MOST_TRACKS = 6
 """Lesions that are pictured over time; more would bury the reader."""
-RESPONSE_TONES = {
-    ResponseCategory.COMPLETE_RESPONSE: Tone.GOOD,
-    ResponseCategory.PARTIAL_RESPONSE: Tone.GOOD,
-    ResponseCategory.STABLE_DISEASE: Tone.CALM,
-    ResponseCategory.PROGRESSIVE_DISEASE: Tone.BAD,
-    ResponseCategory.NOT_EVALUABLE: Tone.WARN,
-}
+RESPONSE_TONES = TONES
 RESPONSE_NAMES = {
     category: category.name.replace("_", " ").capitalize() for category in ResponseCategory
 }
@@ -46,6 +42,7 @@ VERDICT_TONES = {Verdict.GOOD: Tone.GOOD, Verdict.DOUBTFUL: Tone.WARN, Verdict.F
 
 def section(results: CaseResults, words: Words, palette: Palette) -> Section:
     """Return the chapter."""
+    results = case_from_baseline(results)
     following = results.following
     reason = words.text(following.reason)
     blocks: list[Block] = []
@@ -63,13 +60,44 @@ def section(results: CaseResults, words: Words, palette: Palette) -> Section:
     )
 
 
+def overview(results: CaseResults, words: Words) -> tuple[Block, ...]:
+    """Return the responses, trends and lesions in short, for the page of the course."""
+    results = case_from_baseline(results)
+    follow_up = results.following.follow_up
+    if follow_up is None:
+        return (Paragraph(words.text(results.following.reason), Tone.CALM),)
+    return (
+        *_cautions(results, words),
+        response_table(follow_up, _labels(results, words), words),
+        _trend(results, follow_up, words),
+        _lesion_table(results, follow_up, words),
+    )
+
+
+def _labels(results: CaseResults, words: Words) -> list[str]:
+    count = len(results.examinations.visits)
+    return [visit_label(results, visit, words) for visit in range(count)]
+
+
+def _central(results: CaseResults, follow_up: FollowUp, words: Words) -> list[Pictures]:
+    labels = dict(enumerate(_labels(results, words)))
+    return central_slices(aligned_slices(results, follow_up), labels, words)
+
+
+def _cautions(results: CaseResults, words: Words) -> list[Block]:
+    return [Paragraph(words.text(text), Tone.WARN) for text in results.following.cautions]
+
+
 def _follow_up(
     results: CaseResults, follow_up: FollowUp, words: Words, palette: Palette
 ) -> list[Block]:
     return [
+        *_cautions(results, words),
         *(_response_card(results, response, words) for response in follow_up.responses),
         _trend(results, follow_up, words),
         _lesion_table(results, follow_up, words),
+        *_questions(results, follow_up, words),
+        *_central(results, follow_up, words),
         *_track_pictures(results, follow_up, words, palette),
         *_alignments(results, follow_up, words),
     ]
@@ -95,6 +123,10 @@ def _response_card(results: CaseResults, response: Response, words: Words) -> Ca
         (words("Change from baseline"), _change(response.sum_mm, response.baseline_mm)),
         (words("Change from nadir"), _change(response.sum_mm, response.nadir_mm)),
     ]
+    if response.probabilities and response.assumed_error:
+        chances = ", ".join(f"{name} {100 * p:.0f} %" for name, p in response.probabilities)
+        told = words.text(response.assumed_error)
+        facts.append((words("Probability given measurement error"), f"{chances}. {told}"))
     if response.citation:
         facts.append((words("Source"), clean(response.citation)))
     visit = visit_label(results, response.visit, words)
@@ -165,12 +197,26 @@ def _track_row(follow_up: FollowUp, track: str, visits: int, words: Words) -> tu
     return (Cell(text=clean(track)), Cell(text=role), *cells)
 
 
+def _questions(results: CaseResults, follow_up: FollowUp, words: Words) -> list[Block]:
+    """Ask what the matching did not decide."""
+    asked = dict.fromkeys(
+        f"{visit_label(results, e.visit, words)}: {words.text(e.question)}"
+        for e in follow_up.timeline.entries
+        if e.question is not None
+    )
+    return [Paragraph(question, Tone.WARN) for question in asked]
+
+
 def _entry_cell(entry: TimelineEntry | None, words: Words) -> Cell:
     if entry is None:
         return Cell(text="–")
     parts = [words.name(entry.status), f"{entry.diameter_mm:.1f} mm", f"{entry.volume_ml:.2f} mL"]
     if entry.lesion_id:
-        parts.insert(0, clean(entry.lesion_id))
+        parts.insert(0, clean(" + ".join(entry.parts) or entry.lesion_id))
+    if entry.merged_into:
+        parts.append(clean(entry.merged_into))
+    if entry.probability is not None:
+        parts.append(f"p {entry.probability:.2f}")
     if entry.match_distance_mm is not None:
         distance = f"{entry.match_distance_mm:.1f}"
         parts.append(words("{distance} mm from expected place", distance=distance))

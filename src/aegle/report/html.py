@@ -44,7 +44,7 @@ def render(report: Document) -> str:
     text: str = template.render(report=report, han_font="")
     if not has_han(text):
         return text
-    return str(template.render(report=report, han_font=_han_font(text)))
+    return str(template.render(report=report, han_font=han_font(text)))
 
 
 @cache
@@ -56,13 +56,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters["data_uri"] = data_uri
     environment.filters["whole_dates"] = _whole_dates
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
     return environment
 
 
-def _data_uri(picture: Picture) -> Markup:
+def data_uri(picture: Picture) -> Markup:
+    """Return a picture as a data URI."""
     encoded = base64.b64encode(picture.data).decode("ascii")
     return Markup(f"data:{picture.media_type};base64,{encoded}")
 
@@ -72,7 +73,7 @@ def _whole_dates(text: str) -> Markup:
     return Markup(_DATE.sub(r'<span class="date">\g<0></span>', str(escape(text))))
 
 
-def _han_font(text: str) -> Markup:
+def han_font(text: str) -> Markup:
     """Return a font with the Chinese glyphs that a text uses, as a data URI."""
     options = subset.Options()
     options.hinting = False

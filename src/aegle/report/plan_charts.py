@@ -22,6 +22,7 @@ from aegle.report.charts import (
 )
 from aegle.report.dose_values import band
 from aegle.report.language import Words, clean
+from aegle.report.plan_words import weighted
 from aegle.report.shades import Palette, ink_of
 
 MOST_CURVES = 14
@@ -123,7 +124,7 @@ def _frame(axes: Axes, plans: Sequence[Plan], words: Words) -> None:
     ends = [_highest(curve) for plan in plans for curve in _all_curves(plan)]
     axes.set_xlim(0, max([*(1.15 * plan.prescription.dose_gy for plan in plans), *ends]))
     axes.set_ylim(0, 103)
-    finish(axes, words("Dose [Gy]"), words("Volume [%]"), words)
+    finish(axes, weighted(words("Dose [Gy]"), *plans), words("Volume [%]"), words)
 
 
 def _all_curves(plan: Plan) -> list[DoseVolumeCurve]:

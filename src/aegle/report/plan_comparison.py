@@ -35,7 +35,7 @@ from aegle.report.find import legend_of, picture_of
 from aegle.report.language import Words, clean
 from aegle.report.plan_charts import plot_both
 from aegle.report.plan_tables import VOLUMES_PERCENT, verdict
-from aegle.report.plan_words import limit_words, metric_words, unit_of
+from aegle.report.plan_words import limit_words, metric_words, unit_of, weighted
 from aegle.report.planes import Plane, View, resampled
 from aegle.report.shades import ABOVE_RGB, BELOW_RGB, Palette, diverging
 from aegle.report.slices import Shown
@@ -103,7 +103,7 @@ def _told(name: str, plan: Plan, words: Words) -> tuple[str, str]:
         target=clean(words.name(asked.target)),
     )
     beams = words("{count} beams", count=len(plan.beams))
-    return name, " · ".join((technique_words(plan, words), beams, dose))
+    return name, " · ".join((technique_words(plan, words), beams, weighted(dose, plan)))
 
 
 def _goals(pair: Pair, words: Words) -> Block:
@@ -117,8 +117,8 @@ def _goals(pair: Pair, words: Words) -> Block:
     rows = tuple(
         (
             *plain(clean(words.name(goal.structure)), metric_words(goal, words), limit_words(goal)),
-            *_judged(first.get(goal), words),
-            *_judged(second.get(goal), words),
+            *_judged(first.get(goal), pair.first, words),
+            *_judged(second.get(goal), pair.second, words),
         )
         for goal in order
     )
@@ -131,10 +131,11 @@ def _goals(pair: Pair, words: Words) -> Block:
     )
 
 
-def _judged(result: GoalResult | None, words: Words) -> tuple[Cell, Cell]:
+def _judged(result: GoalResult | None, plan: Plan, words: Words) -> tuple[Cell, Cell]:
     if result is None:
         return Cell(text="–"), Cell(text="–")
-    return Cell(text=f"{result.value:.1f} {unit_of(result.goal)}"), verdict(result, words)
+    told = weighted(f"{result.value:.1f} {unit_of(result.goal)}", plan)
+    return Cell(text=told), verdict(result, words)
 
 
 def _histograms(pair: Pair, words: Words, palette: Palette) -> Pictures:
@@ -155,12 +156,13 @@ def _histograms(pair: Pair, words: Words, palette: Palette) -> Pictures:
 def _doses(pair: Pair, words: Words) -> Table:
     """Return the doses of structures in both plans: the first, the second and their difference."""
     seconds = {curve.structure: curve for curve in pair.second.curves}
-    volumes = [f"D{percent:g}% [Gy]" for percent in VOLUMES_PERCENT]
+    both = (pair.first, pair.second)
+    volumes = [weighted(f"D{percent:g}% [Gy]", *both) for percent in VOLUMES_PERCENT]
     return Table(
         caption=words(
             "Dose to structures: {first} → {second}", first=_first(pair), second=_second(pair)
         ),
-        heads=(words("Structure"), words("Mean dose [Gy]"), *volumes),
+        heads=(words("Structure"), weighted(words("Mean dose [Gy]"), *both), *volumes),
         rows=tuple(
             plain(
                 clean(words.name(curve.structure)),
@@ -225,7 +227,7 @@ def _slices(pair: Pair, words: Words, palette: Palette) -> list[Block]:
                 ),
                 legend=(
                     *isodose_legend(pair.first),
-                    *_difference_legend(scale_gy),
+                    *_difference_legend(scale_gy, pair),
                     *legend_of(first.structures, palette, words),
                 )
                 if plane is list(Plane)[-1]
@@ -278,11 +280,12 @@ def difference_slice(
     return replace(drawn, scene=replace(drawn.scene, base=base))
 
 
-def _difference_legend(scale_gy: float) -> tuple[LegendEntry, ...]:
+def _difference_legend(scale_gy: float, pair: Pair) -> tuple[LegendEntry, ...]:
     entries = []
     for rgb, sign in ((BELOW_RGB, "−"), (ABOVE_RGB, "+")):
         colour = "#" + "".join(f"{part:02x}" for part in rgb)
-        entries.append(LegendEntry(f"{sign}{scale_gy:g} Gy", colour, is_line=False))
+        told = weighted(f"{sign}{scale_gy:g} Gy", pair.first, pair.second)
+        entries.append(LegendEntry(told, colour, is_line=False))
     return tuple(entries)
 
 

@@ -10,6 +10,7 @@ from aegle.report.document import labels
 from aegle.report.dose_values import nominal_dose_gy
 from aegle.report.files import write_whole
 from aegle.report.language import Language, Words, clean, shortened, words
+from aegle.report.plan_words import weighted
 from aegle.report.shades import Palette
 from aegle.report.summary import plan_tile
 from aegle.report.treatment import technique_words
@@ -71,7 +72,7 @@ def _more_tiles(results: CaseResults, told: Words) -> tuple[Tile, ...]:
     target = next((c for c in plan.curves if c.structure == plan.prescription.target), None)
     if target is not None:
         first, *others = (
-            f"D{percent:g}% {nominal_dose_gy(plan, target, percent):.1f} Gy"
+            weighted(f"D{percent:g}% {nominal_dose_gy(plan, target, percent):.1f} Gy", plan)
             for percent in (95.0, 98.0, 2.0)
         )
         tiles.append(

@@ -24,6 +24,7 @@ from aegle.report.plan_words import (
     priority_words,
     scenario_words,
     unit_of,
+    weighted,
 )
 
 VOLUMES_PERCENT = (98.0, 95.0, 50.0, 2.0)
@@ -44,21 +45,21 @@ def goal_table(plan: Plan, words: Words) -> Block:
     return Table(
         caption=words("Goals"),
         heads=tuple(map(words, heads)),
-        rows=tuple(_goal_row(result, words) for result in ordered),
+        rows=tuple(_goal_row(result, plan, words) for result in ordered),
         numeric=frozenset({3, 4}),
         widths=(1.3, 1.3, 0.9, 1, 1, 1.1, 2.4),
     )
 
 
-def _goal_row(result: GoalResult, words: Words) -> tuple[Cell, ...]:
+def _goal_row(result: GoalResult, plan: Plan, words: Words) -> tuple[Cell, ...]:
     goal = result.goal
     return (
         *plain(
             clean(words.name(goal.structure)),
             metric_words(goal, words),
             priority_words(goal, words),
-            limit_words(goal),
-            f"{result.value:.1f} {unit_of(goal)}",
+            weighted(limit_words(goal), plan),
+            weighted(f"{result.value:.1f} {unit_of(goal)}", plan),
         ),
         verdict(result, words),
         *plain(clean(words.name(goal.source))),
@@ -74,12 +75,16 @@ def verdict(result: GoalResult, words: Words) -> Cell:
 
 def dose_table(plan: Plan, words: Words) -> Table:
     """Return volume, mean and reporting doses of every structure."""
-    volumes = [f"D{percent:g}% [Gy]" for percent in VOLUMES_PERCENT]
+    volumes = [weighted(f"D{percent:g}% [Gy]", plan) for percent in VOLUMES_PERCENT]
     return Table(
         caption=words("Dose to structures; below, least and greatest over the scenarios")
         if plan.scenarios
         else words("Dose to structures"),
-        heads=(*map(words, ("Structure", "Volume [mL]", "Mean dose [Gy]")), *volumes),
+        heads=(
+            *map(words, ("Structure", "Volume [mL]")),
+            weighted(words("Mean dose [Gy]"), plan),
+            *volumes,
+        ),
         rows=tuple(_dose_row(curve, plan, words) for curve in plan.curves),
         numeric=frozenset(range(1, 3 + len(volumes))),
         widths=(1.8, 1.1, 1.2, *(1.0 for _ in volumes)),
@@ -173,13 +178,13 @@ def scenario_table(plan: Plan, words: Words) -> Table | None:
     ]
     if not cases:
         return None
-    volumes = [f"D{percent:g}% [Gy]" for percent in VOLUMES_PERCENT]
+    volumes = [weighted(f"D{percent:g}% [Gy]", plan) for percent in VOLUMES_PERCENT]
     return Table(
         caption=words(
             "Dose to {target} where patient or range differ from the plan",
             target=clean(words.name(target)),
         ),
-        heads=(words("Scenario"), words("Mean dose [Gy]"), *volumes),
+        heads=(words("Scenario"), weighted(words("Mean dose [Gy]"), plan), *volumes),
         rows=tuple(
             plain(
                 scenario_words(name, words),

@@ -4,7 +4,7 @@ import re
 
 from aegle.domain.plan import Goal, Metric, Plan, ProtonBeam
 from aegle.domain.text import Text
-from aegle.report.language import Words
+from aegle.report.language import Words, clean
 
 ROUTINE = (
     "The dose is that of ideal fluence",
@@ -13,7 +13,9 @@ ROUTINE = (
 )
 """How notices start that hold for every plan of a kind and warn of nothing in this one."""
 
+_GRAY = re.compile(r"\bGy\b(?! \(RBE\))")
 _SHIFT = re.compile(r"([xyz]) ([+-])([\d.]+) mm")
+_PHASE = "phase "
 _DENSITY = re.compile(r"density ([+-][\d.]+) %")
 
 
@@ -35,6 +37,11 @@ def is_of_protons(plan: Plan) -> bool:
 def is_shaped(plan: Plan) -> bool:
     """Whether a multileaf collimator forms the fluence."""
     return any(beam.apertures for beam in plan.beams)
+
+
+def weighted(told: str, *plans: Plan) -> str:
+    """Return a text about doses with the unit of plans: Gy (RBE) where one is weighted by RBE."""
+    return _GRAY.sub("Gy (RBE)", told) if any(plan.rbe != 1 for plan in plans) else told
 
 
 def metric_words(goal: Goal, words: Words) -> str:
@@ -95,4 +102,6 @@ def scenario_words(name: str, words: Words) -> str:
     if density:
         percent = density.group(1).replace("-", "−")
         return words("densities {percent} %", percent=percent)
+    if name.startswith(_PHASE):
+        return words("phase of breathing: {name}", name=clean(name.removeprefix(_PHASE)))
     return words.name(name)

@@ -6,7 +6,7 @@ from aegle.report.blocks import Tile, Tone
 from aegle.report.find import findings_of
 from aegle.report.follow import RESPONSE_TONES, response_words, visit_label
 from aegle.report.language import Words, clean
-from aegle.report.plan_words import warnings_of
+from aegle.report.plan_words import warnings_of, weighted
 from aegle.report.suggest import category_words, tone_of, worst
 
 
@@ -92,12 +92,13 @@ def goal_tile(plan: Plan, words: Words, *, title: str = "", anchor: str = "plan"
         fractions=plan.prescription.fractions,
         target=clean(words.name(plan.prescription.target)),
     )
+    asked = weighted(dose, plan)
     failed = [clean(words.name(g.goal.structure)) for g in plan.goals if not g.is_met]
     missed = words("Not met: {names}", names=", ".join(dict.fromkeys(failed)))
     return Tile(
         title=title or words("Plan"),
         value=_goals_words(plan, words),
-        details=(dose, missed) if failed else (dose,),
+        details=(asked, missed) if failed else (asked,),
         tone=Tone.WARN if failed or warnings_of(plan) or not plan.goals else Tone.GOOD,
         anchor=anchor,
     )

@@ -21,7 +21,7 @@ from aegle.report.plan_tables import (
     quality_table,
     scenario_table,
 )
-from aegle.report.plan_words import is_of_protons, is_routine, is_shaped, warnings_of
+from aegle.report.plan_words import is_of_protons, is_routine, is_shaped, warnings_of, weighted
 from aegle.report.shades import Palette
 
 Fact = tuple[str, str]
@@ -114,11 +114,14 @@ def _asked(plan: Plan, words: Words) -> tuple[Fact, ...]:
         (words("Target"), clean(words.name(prescription.target))),
         (
             words("Prescription"),
-            words(
-                "{dose} Gy in {fractions} fractions of {each} Gy",
-                dose=f"{prescription.dose_gy:g}",
-                fractions=prescription.fractions,
-                each=f"{per_fraction:.3g}",
+            weighted(
+                words(
+                    "{dose} Gy in {fractions} fractions of {each} Gy",
+                    dose=f"{prescription.dose_gy:g}",
+                    fractions=prescription.fractions,
+                    each=f"{per_fraction:.3g}",
+                ),
+                plan,
             ),
         ),
         (words("Technique"), technique_words(plan, words)),
@@ -131,13 +134,15 @@ def technique_words(plan: Plan, words: Words) -> str:
     """Return how a plan is given."""
     if is_of_protons(plan):
         return words("scanned protons, intensity modulated")
+    if not plan.beams:
+        return words("dose from a file")
     if is_shaped(plan):
         return words("photons, intensity modulated, step and shoot")
     return words("photons, intensity modulated, ideal fluence")
 
 
 def _highest(plan: Plan, words: Words) -> tuple[Fact, ...]:
-    highest = (words("Highest dose"), f"{float(plan.dose.values.max()):.1f} Gy")
+    highest = (words("Highest dose"), weighted(f"{float(plan.dose.values.max()):.1f} Gy", plan))
     if not is_shaped(plan):
         return (highest,)
     units = sum(monitor_units(beam) for beam in plan.beams) / plan.prescription.fractions

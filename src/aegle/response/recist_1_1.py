@@ -7,12 +7,14 @@ Sources:
         persists until progression.
 
 Diameters count as they are shown, to 0.1 mm, in decimal arithmetic: 9.8 mm is exactly 30 %
-less than 14 mm. Non-target lesions are judged as present or gone; their unequivocal
+less than 14 mm. The rules are those of ``sum_criteria``; this module reads a timeline for them and
+says in words what they found. Non-target lesions are judged as present or gone; their unequivocal
 progression is for a reader to state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated
@@ -25,8 +27,22 @@ from aegle.domain.response import Response, ResponseCategory
 from aegle.domain.text import Text
 from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.options import option
+from aegle.response import sum_criteria
+from aegle.response.criterion import Criterion, JudgedVisit, load
+from aegle.response.patient_course import (
+    NewLesion,
+    PatientCourse,
+    Seen,
+    Target,
+    Visit,
+)
+from aegle.response.patient_course import (
+    NonTarget as OtherLesion,
+)
+from aegle.response.probability import Probabilities, ProbabilityOptions, probabilities
+from aegle.response.sum_criteria import judge
 
-CRITERION = "RECIST 1.1"
+CRITERION, RULES = "RECIST 1.1", "recist-1.1"
 CITATION = (
     "Eisenhauer EA et al. New response evaluation criteria in solid tumours: revised RECIST "
     "guideline (version 1.1). Eur J Cancer 2009;45:228-247. doi:10.1016/j.ejca.2008.10.026"
@@ -133,15 +149,6 @@ class _Visit:
         """Lesions of the baseline that are still diseased."""
         return tuple(e for e in (*self.targets, *self.others) if not _is_normal(e))
 
-    @property
-    def non_target(self) -> NonTarget:
-        """State of the non-target lesions."""
-        if any(not _is_normal(e) for e in self.others):
-            return NonTarget.NEITHER
-        if self.others_missing or not self.had_disease:
-            return NonTarget.NOT_EVALUABLE
-        return NonTarget.COMPLETE_RESPONSE
-
 
 def assess(timeline: Timeline, *, options: Recist11Options) -> tuple[Response, ...]:
     """Judge every visit after baseline.
@@ -164,34 +171,17 @@ def assess(timeline: Timeline, *, options: Recist11Options) -> tuple[Response, .
         raise InputError(
             f"RECIST compares with a baseline: expected at least 2 visits, got {count}."
         )
-    start = sum((_mm(e) for e in timeline.at(0) if e.is_target), Decimal(0))
-    nadir, was_complete = start, False
-    responses = []
-    for number in range(1, count):
-        visit = _visit(timeline, number, options)
-        sums = _Sums(now=visit.total, baseline=start, nadir=nadir)
-        target = _target_response(visit, sums, options)
-        category = overall(target, visit.non_target, has_new=bool(visit.new))
-        if not visit.is_aligned:
-            category = NE
-        elif was_complete and visit.remaining:
-            category = PD
-        responses.append(
-            Response(
-                visit=number,
-                category=category,
-                criterion=CRITERION,
-                sum_mm=float(sums.now),
-                baseline_mm=float(sums.baseline),
-                nadir_mm=float(sums.nadir),
-                reason=_reason(category, target, visit, sums, options),
-                citation=CITATION,
-            )
-        )
-        if visit.is_aligned and not visit.missing:
-            nadir = min(nadir, visit.total)
-        was_complete = was_complete or category is CR
-    return tuple(responses)
+    course = _course(timeline, options)
+    judgement = judge(
+        course,
+        _criterion(options),
+        policies={"response": "carried" if options.response_persists else "strict"},
+    )
+    chances = probabilities(course, judgement, options=ProbabilityOptions())
+    return tuple(
+        _response_of(verdict, chance, timeline, options)
+        for verdict, chance in zip(judgement.verdicts, chances, strict=True)
+    )
 
 
 def overall(
@@ -207,42 +197,85 @@ def overall(
     Returns:
         The category. ``NOT_EVALUABLE`` also stands for non-CR/non-PD of table 2.
     """
-    if has_new or target is PD or non_target is NonTarget.PROGRESSIVE_DISEASE:
-        return PD
-    if target is None:
-        return CR if non_target is NonTarget.COMPLETE_RESPONSE else NE
-    if target is CR and non_target is not NonTarget.COMPLETE_RESPONSE:
-        return PR
-    return target
+    name = sum_criteria.NONE if target is None else target.value
+    return _category(sum_criteria.overall(name, non_target.value, has_new=has_new)[0])
 
 
-def _target_response(
-    visit: _Visit, sums: _Sums, options: Recist11Options
-) -> ResponseCategory | None:
-    """Judge the target lesions alone; progression of those seen outweighs those missing."""
-    if not visit.targets and not visit.missing:
-        return None
-    if _has_grown(sums, options):
-        return PD
-    if visit.missing:
-        return NE
-    if all(_is_normal(e) for e in visit.targets):
-        return CR
-    lowest = min(sums.nadir, sums.now) if options.response_persists else sums.now
-    return PR if _is_reduced(lowest, sums.baseline, options) else SD
+def _category(name: str) -> ResponseCategory:
+    return NE if name == sum_criteria.NON_CR_NON_PD else ResponseCategory(name)
 
 
-def _has_grown(sums: _Sums, options: Recist11Options) -> bool:
-    increase = sums.now - sums.nadir
-    return (
-        increase > 0
-        and increase >= _decimal(options.progression_increase) * sums.nadir
-        and increase >= _decimal(options.progression_increase_mm)
+def _criterion(options: Recist11Options) -> Criterion:
+    """Return RECIST 1.1 with the thresholds of the options."""
+    published = load(RULES)
+    wanted = {
+        "response_decrease": options.response_decrease,
+        "progression_increase": options.progression_increase,
+        "progression_increase_absolute": options.progression_increase_mm,
+    }
+    changed = {
+        name: replace(published.thresholds[name], value=_decimal(value))
+        for name, value in wanted.items()
+    }
+    return replace(published, thresholds=published.thresholds | changed)
+
+
+def _course(timeline: Timeline, options: Recist11Options) -> PatientCourse:
+    """Return the timeline as the criteria read it."""
+    return PatientCourse(
+        visits=tuple(_as_written(timeline, n, options) for n in range(len(timeline.study_uids)))
     )
 
 
-def _is_reduced(now: Decimal, baseline: Decimal, options: Recist11Options) -> bool:
-    return baseline - now >= _decimal(options.response_decrease) * baseline
+def _as_written(timeline: Timeline, number: int, options: Recist11Options) -> Visit:
+    visit = _visit(timeline, number, options)
+    # A lymph node that is normal at baseline is no disease, so its being normal is no response.
+    others = visit.others if visit.had_disease else ()
+    return Visit(
+        day=number,
+        targets=tuple(_target(e, {one.track for one in visit.targets}) for e in visit.targets),
+        non_targets=tuple(
+            OtherLesion(lesion=e.track, seen=Seen.ABSENT if _is_normal(e) else Seen.PRESENT)
+            for e in others
+        ),
+        new=tuple(NewLesion(lesion=e.track, size=_mm(e)) for e in visit.new if number),
+        is_comparable=visit.is_aligned,
+    )
+
+
+def _target(entry: TimelineEntry, targets: Set[str]) -> Target:
+    """Return a target; what grew together with a lesion that is none cannot be measured."""
+    whole = entry.merged_into or ""
+    return Target(
+        lesion=entry.track,
+        parts=(_mm(entry),) if not whole or whole in targets else None,
+        is_node=entry.is_lymph_node,
+        merged_into=whole if whole in targets else "",
+    )
+
+
+def _response_of(
+    verdict: JudgedVisit, chance: Probabilities, timeline: Timeline, options: Recist11Options
+) -> Response:
+    visit = _visit(timeline, verdict.visit, options)
+    now, start, nadir = (Decimal(str(verdict.facts[k])) for k in ("sum", "baseline", "nadir"))
+    sums = _Sums(now=now, baseline=start, nadir=nadir)
+    state = verdict.facts["target"]
+    target = None if state == sum_criteria.NONE else ResponseCategory(state)
+    category = _category(verdict.category)
+    return Response(
+        visit=verdict.visit,
+        category=category,
+        criterion=CRITERION,
+        sum_mm=float(now),
+        baseline_mm=float(start),
+        nadir_mm=float(nadir),
+        reason=_reason(category, target, visit, sums, verdict.rule),
+        citation=CITATION,
+        rule=f"{RULES}/{verdict.rule}",
+        probabilities=tuple(chance.by_category.items()),
+        assumed_error=chance.assumed,
+    )
 
 
 def _visit(timeline: Timeline, number: int, options: Recist11Options) -> _Visit:
@@ -270,6 +303,8 @@ def _is_unequivocal(entry: TimelineEntry, options: Recist11Options) -> bool:
 
 
 def _is_normal(entry: TimelineEntry) -> bool:
+    if entry.merged_into is not None:
+        return False
     return _mm(entry) < NORMAL_NODE_MM if entry.is_lymph_node else _mm(entry) == 0
 
 
@@ -291,7 +326,7 @@ def _reason(
     target: ResponseCategory | None,
     visit: _Visit,
     sums: _Sums,
-    options: Recist11Options,
+    rule: str,
 ) -> Text:
     """Say in numbers why the category holds."""
     if not visit.is_aligned:
@@ -307,7 +342,7 @@ def _reason(
             "All target lesions are gone, but {count} other lesions remain or were not assessed.",
             {"count": len(visit.remaining) + visit.others_missing},
         )
-    if category is PR and not _is_reduced(sums.now, sums.baseline, options):
+    if rule == "response-persists":
         return Text(
             "Partial response persists: sum of target diameters {sum_mm:.1f} mm, "
             "{baseline_percent:+.1f} % against baseline ({baseline_mm:.1f} mm), "

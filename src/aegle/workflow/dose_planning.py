@@ -1,19 +1,27 @@
-"""A plan on a CT: checked before, made with its scanner's densities, and its limits named."""
+"""A plan on a CT: made with its scanner's densities and the radiation chosen; limits named."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from aegle.domain.alternatives import Comparison
+from aegle.domain.errors import FileError
 from aegle.domain.plan import Plan, Prescription, ProtonBeam
+from aegle.domain.plan_check import PlanCheck
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Image
 from aegle.domain.volume import Volume
+from aegle.planning import photon_plan, proton_plan
 from aegle.planning.alternatives import AlternativeOptions, compare, usual_choices
-from aegle.planning.checks import cautions, require_plannable, unknown_density
+from aegle.planning.breathing import BreathingCt, BreathingPhase
+from aegle.planning.checks import unknown_density
 from aegle.planning.density_table import DensityTable, calibrated
-from aegle.planning.machine import machine
-from aegle.planning.photon_plan import PhotonPlanOptions, plan
+from aegle.planning.experienced import ExperienceOptions
+from aegle.planning.photon_plan import PhotonPlanOptions
+from aegle.planning.plan_check import check
 from aegle.planning.proton_plan import ProtonPlanOptions
+from aegle.record.identity import digest
+from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
 
 
@@ -21,8 +29,18 @@ class Making(Protocol):
     """How a plan is made."""
 
     @property
+    def choice(self) -> TargetChoice:
+        """With which radiation."""
+        ...
+
+    @property
     def photons(self) -> PhotonPlanOptions:
         """Beams, grid and optimiser."""
+        ...
+
+    @property
+    def protons(self) -> ProtonPlanOptions:
+        """Beams, spots, grid and optimiser."""
         ...
 
     @property
@@ -33,11 +51,6 @@ class Making(Protocol):
 
 class Comparing(Making, Protocol):
     """How alternatives are made."""
-
-    @property
-    def protons(self) -> ProtonPlanOptions:
-        """Beams, spots, grid and optimiser."""
-        ...
 
     @property
     def alternatives(self) -> AlternativeOptions:
@@ -52,8 +65,9 @@ def plan_on(
     *,
     options: Making,
     progress: Progress,
+    phases: tuple[BreathingPhase, ...] = (),
 ) -> Plan:
-    """Plan photons on a CT.
+    """Plan on a CT with the radiation that was chosen.
 
     Args:
         image: The planning CT.
@@ -61,13 +75,17 @@ def plan_on(
         prescription: What is wanted.
         options: How the plan is made.
         progress: Called with steps done and steps in all.
+        phases: Of breathing, beside the CT, which is the reference.
 
     Raises:
         InputError: No plan can be made of it; the message says why.
     """
-    ct = _checked(image, structures, prescription, options)
-    made = plan(ct, structures, prescription, options=options.photons, progress=progress)
-    return _cautioned(made, image, structures, prescription, options)
+    asked = (_breathing(image, phases, options), structures, prescription)
+    if options.choice.radiation == "protons":
+        made = proton_plan.plan(*asked, options=options.protons, progress=progress)
+    else:
+        made = photon_plan.plan(*asked, options=options.photons, progress=progress)
+    return _cautioned(made, image, options)
 
 
 def compare_on(
@@ -78,45 +96,65 @@ def compare_on(
     options: Comparing,
     progress: Progress,
 ) -> tuple[Plan, Comparison]:
-    """Plan alternatives on a CT; return the best one of photons, and all of them.
+    """Plan alternatives on a CT; return the preferred one, and all of them.
 
     Raises:
         InputError: No plan can be made of it; the message says why.
     """
-    ct = _checked(image, structures, prescription, options)
     choices = usual_choices(
         prescription,
         photons=options.photons,
         protons=options.protons,
         fractions=options.alternatives.fractions,
     )
+    ct = _calibrated(image.volume, options)
     found = compare(ct, structures, choices, options.alternatives.facts, progress=progress)
-    plans = (one.plan for one in found.alternatives)
-    photons = next(one for one in plans if not isinstance(one.beams[0], ProtonBeam))
-    return _cautioned(photons, image, structures, prescription, options), found
+    return _cautioned(found.alternatives[0].plan, image, options), found
 
 
-def _checked(
-    image: Image, structures: StructureSet, prescription: Prescription, options: Making
-) -> Volume:
+def library_digest(options: ExperienceOptions) -> str:
+    """Return the SHA-256 of the library of earlier patients; empty without one.
+
+    Raises:
+        FileError: It cannot be read.
+    """
+    if not options.library:
+        return ""
+    try:
+        return digest(Path(options.library).read_bytes())
+    except OSError as error:
+        raise FileError(
+            Path(options.library),
+            f"cannot be read ({error.strerror or error}).",
+            "Give the library with --set experience.library=FILE.",
+        ) from error
+
+
+def checked(plan: Plan, options: Making) -> PlanCheck:
+    """Return what a plan rests on, with the options of its radiation."""
+    is_of_protons = isinstance(plan.beams[0], ProtonBeam)
+    return check(plan, options=options.protons if is_of_protons else options.photons)
+
+
+def _breathing(
+    image: Image, phases: tuple[BreathingPhase, ...], options: Making
+) -> Volume | BreathingCt:
+    ct = _calibrated(image.volume, options)
+    if not phases:
+        return ct
+    return BreathingCt(
+        reference=ct,
+        phases=tuple(replace(one, ct=_calibrated(one.ct, options)) for one in phases),
+    )
+
+
+def _calibrated(ct: Volume, options: Making) -> Volume:
     table = options.densities
-    ct = image.volume if table is None else calibrated(image.volume, table)
-    require_plannable(ct, structures, prescription)
-    return ct
+    return ct if table is None else calibrated(ct, table)
 
 
-def _cautioned(
-    made: Plan,
-    image: Image,
-    structures: StructureSet,
-    prescription: Prescription,
-    options: Making,
-) -> Plan:
-    table = options.densities
-    ct = image.volume if table is None else calibrated(image.volume, table)
-    sad_mm = machine(options.photons.machine).sad_mm
-    said = cautions(ct, structures, prescription, made.beams, sad_mm)
-    if table is None:
-        said = (*said, unknown_density(image.series.scanner))
-    new = (text for text in said if text not in made.notices)
-    return replace(made, notices=(*made.notices, *new))
+def _cautioned(made: Plan, image: Image, options: Making) -> Plan:
+    if options.densities is not None:
+        return made
+    said = unknown_density(image.series.scanner)
+    return replace(made, notices=(*made.notices, said))

@@ -6,18 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aegle.dicom import image_series, radiotherapy, segmentation, structure_set
-from aegle.dicom.report import write as write_structured_report
+from aegle.dicom import (
+    attributes,
+    image_series,
+    radiotherapy,
+    report,
+    segmentation,
+    structure_set,
+)
 from aegle.domain.case import CaseResults
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Image
-from aegle.report import fhir, html, pdf, pictures
+from aegle.report import fhir, html, pdf, pictures, timeline_page
 from aegle.report.language import Language
 from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.follow_objects import time_point, write_alignments
 from aegle.workflow.stage import Progress, silent
 from aegle.workflow.summary import summary
 
 REPORT = "report.html"
+TIMELINE = "timeline.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,16 @@ def publish(
 
 
 def _outputs(results: CaseResults, language: Language) -> tuple[Output, ...]:
+    course = (
+        ()
+        if results.following.follow_up is None
+        else (
+            Output(
+                name=TIMELINE,
+                write=lambda path: timeline_page.write(results, path, language=language),
+            ),
+        )
+    )
     return (
         Output(name="dicom", write=lambda path: write_dicom(results, path)),
         Output(name="fhir.json", write=lambda path: fhir.write(results, path)),
@@ -61,6 +79,7 @@ def _outputs(results: CaseResults, language: Language) -> tuple[Output, ...]:
             write=lambda path: pictures.overview(results, path, language=language),
         ),
         Output(name=REPORT, write=lambda path: html.write(results, path, language=language)),
+        *course,
         Output(name="report.pdf", write=lambda path: pdf.write(results, path, language=language)),
     )
 
@@ -70,12 +89,13 @@ def _write_summary(results: CaseResults, path: Path) -> None:
 
 
 def write_dicom(results: CaseResults, folder: Path) -> None:
-    """Write SEG, RTSTRUCT and SR of every visit, and the plan with its dose."""
+    """Write SEG, RTSTRUCT and SR of every visit, the plan with its dose, and the alignments."""
     folder.mkdir()
     for index, visit in enumerate(results.examinations.visits):
         for image in visit.images:
             _write_image_objects(results, index, image, folder / f"visit-{index + 1}")
     _write_plan(results, folder / "plan")
+    write_alignments(results, folder / "alignments")
 
 
 def _write_image_objects(results: CaseResults, index: int, image: Image, place: Path) -> None:
@@ -84,18 +104,27 @@ def _write_image_objects(results: CaseResults, index: int, image: Image, place: 
     findings, said = results.findings.visits[index], results.suggestions.visits[index]
     structures = results.segmentations.visits[index].of(image.name)
     shown = StructureSet(tuple(s for s in structures if not s.is_empty))
-    if not len(shown):
+    point = time_point(results, index, image.name)
+    if not len(shown) and (point is None or not (point.gone or point.responses)):
         return
     place.mkdir(exist_ok=True)
     stem = str(place / image.name.lower().replace(" ", "-"))
     if not image.series.is_from_dicom:
         image_series.write(image, patient, Path(f"{stem}-series"), now=now)
     tracking = {o.structure.name: o.tracking_uid for o in findings.lesions if o.image == image.name}
-    segmentation.write(shown, image, patient, Path(f"{stem}-seg.dcm"), now=now, tracking=tracking)
-    structure_set.write(shown, image, patient, Path(f"{stem}-rtstruct.dcm"), now=now)
-    write_structured_report(
-        findings, image, patient, Path(f"{stem}-sr.dcm"), now=now, suggestions=said
+    if len(shown):
+        seg, rtstruct = Path(f"{stem}-seg.dcm"), Path(f"{stem}-rtstruct.dcm")
+        segmentation.write(shown, image, patient, seg, now=now, tracking=tracking)
+        structure_set.write(shown, image, patient, rtstruct, now=now)
+    reported = report.compose(
+        findings,
+        image,
+        patient,
+        now=now,
+        suggestions=said,
+        context=report.Context(time_point=point),
     )
+    attributes.save(reported, Path(f"{stem}-sr.dcm"))
 
 
 def _write_plan(results: CaseResults, place: Path) -> None:

@@ -64,12 +64,19 @@ class Labels:
 
 
 def visits_of_files(
-    paths: tuple[Path, ...], patient: Patient, *, options: FileOptions
+    paths: tuple[Path, ...],
+    patient: Patient,
+    *,
+    options: FileOptions,
+    is_known_labels: tuple[Path, ...] = (),
 ) -> tuple[list[Labels], list[Examination]]:
-    """Read image files; return the label maps, and a visit for each folder with images."""
+    """Read image files; return the label maps, and a visit for each folder with images.
+
+    ``is_known_labels`` are label maps whatever their names say.
+    """
     from aegle import image_files
 
-    is_labels = {path: image_files.is_labels(path) for path in paths}
+    is_labels = {p: p in is_known_labels or image_files.is_labels(p) for p in paths}
     labels = [Labels(path, image_files.read_labels(path)) for path in paths if is_labels[path]]
     folders: dict[Path, list[Path]] = defaultdict(list)
     for path in paths:

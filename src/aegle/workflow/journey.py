@@ -1,8 +1,10 @@
 """One patient's journey from files to report: the stages in order, and what surrounds them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import aegle
 from aegle.domain.assessment import AllAssessments
@@ -16,7 +18,7 @@ from aegle.domain.case import (
     Provenance,
     Segmentations,
 )
-from aegle.domain.errors import IdentityError
+from aegle.domain.errors import IdentityError, OptionError
 from aegle.domain.worklist import Worklist
 from aegle.planning.density_table import density_table
 from aegle.record.identity import digest
@@ -24,11 +26,19 @@ from aegle.report.language import Language
 from aegle.response.matching import tracked
 from aegle.workflow import case_folder
 from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.dose_planning import library_digest
 from aegle.workflow.exporting import publish
+from aegle.workflow.given_visits import visits_in_order
 from aegle.workflow.options import CaseOptions
 from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
-from aegle.workflow.reading import Inputs, ReadingOptions, gather, read_images
-from aegle.workflow.stage import Stage
+from aegle.workflow.reading import (
+    Inputs,
+    ReadingOptions,
+    gather,
+    gather_visits,
+    read_images,
+)
+from aegle.workflow.stage import Progress, Stage
 from aegle.workflow.stages import (
     AssessOptions,
     FollowOptions,
@@ -53,6 +63,26 @@ class Request:
     now: datetime
     options: CaseOptions
     language: Language = "en"
+    structures: tuple[Path, ...] = ()
+    """Label maps, one for each path, where ``is_follow_up``."""
+    is_follow_up: bool = False
+    """Whether each path is one visit, the baseline first."""
+
+
+def follow_up(visits: Iterable[str | Path | tuple[str | Path, str | Path]], **rest: Any) -> Request:
+    """Return the request to compare visits; each is a path, or a pair with its label map.
+
+    Raises:
+        OptionError: Some visits have a label map and others none.
+    """
+    pairs = [v if isinstance(v, tuple) else (v, None) for v in visits]
+    structures = tuple(Path(s) for _, s in pairs if s is not None)
+    if structures and len(structures) != len(pairs):
+        raise OptionError(
+            f"{len(structures)} label map(s) for {len(pairs)} visits; give one for each, or none."
+        )
+    paths = tuple(Path(path) for path, _ in pairs)
+    return Request(paths=paths, structures=structures, is_follow_up=True, **rest)
 
 
 def pipeline(options: CaseOptions) -> Pipeline:
@@ -61,7 +91,10 @@ def pipeline(options: CaseOptions) -> Pipeline:
         choice=options.choice,
         margins=options.margins,
         prescription=options.prescription,
+        experience=options.experience,
+        library_sha256=library_digest(options.experience),
         photons=options.photons,
+        protons=options.protons,
         densities=density_table(options.density),
     )
     following = FollowOptions(
@@ -101,7 +134,7 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
         OptionError: The case folder holds something else.
     """
     scanning = Stage(name="scan", run=gather, needs=(), gives=Inputs)
-    inputs = gather(request.paths, options=request.options.scan, progress=announce(scanning, False))
+    inputs = _inputs(request, announce(scanning, False))
     with case_folder.opened(request.out) as folder:
         _refuse_another_patient(folder, inputs)
         stages = pipeline(request.options)
@@ -129,6 +162,14 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
         )
         publish(folder, results, key, language=request.language, progress=announce(writing, False))
     return results
+
+
+def _inputs(request: Request, progress: Progress) -> Inputs:
+    scanning = request.options.scan
+    if not request.is_follow_up:
+        return gather(request.paths, options=scanning, progress=progress)
+    given = visits_in_order(request.paths, request.structures, options=scanning)
+    return gather_visits(given, options=scanning, progress=progress)
 
 
 def _tracked(findings: AllFindings, following: Following) -> AllFindings:

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from aegle.diagnosis.suggest import SuggestOptions
     from aegle.dicom.image_options import ImageOptions
     from aegle.dicom.listing import ScanOptions
-    from aegle.imaging.registration import RigidOptions
+    from aegle.imaging.registration import RegistrationOptions
+    from aegle.imaging.rigid_ct import RigidOptions
     from aegle.operations.triage import TriageOptions
     from aegle.planning.alternatives import AlternativeOptions
     from aegle.planning.density_table import DensityOptions
+    from aegle.planning.experienced import ExperienceOptions
+    from aegle.planning.gamma import GammaOptions
     from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions
     from aegle.planning.proton_plan import ProtonPlanOptions
     from aegle.planning.targets import TargetOptions
@@ -36,12 +39,13 @@ if TYPE_CHECKING:
     from aegle.recognition.tumours import LesionOptions
     from aegle.response.matching import MatchOptions
     from aegle.response.recist_1_1 import Recist11Options
+    from aegle.workflow.adaptation import AdaptationOptions
     from aegle.workflow.image_files import FileOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetChoice:
-    """Which lesion is planned, and on which visit's CT."""
+    """Which lesion is planned, on which visit's CT, and with which radiation."""
 
     visit: Annotated[
         Literal["first", "last"], option("Visit to plan on, of those with a CT and a lesion")
@@ -49,6 +53,10 @@ class TargetChoice:
     target: Annotated[
         str, option("Lesion id or structure name to treat; empty for the largest lesion")
     ] = ""
+    radiation: Annotated[
+        Literal["photons", "protons"],
+        option("What the plan is made with; where alternatives are compared, both are tried"),
+    ] = "photons"
 
 
 _KINDS = {
@@ -65,12 +73,16 @@ _KINDS = {
     "margins": "aegle.planning.targets.TargetOptions",
     "density": "aegle.planning.density_table.DensityOptions",
     "prescription": "aegle.planning.photon_plan.PrescriptionOptions",
+    "experience": "aegle.planning.experienced.ExperienceOptions",
     "photons": "aegle.planning.photon_plan.PhotonPlanOptions",
     "protons": "aegle.planning.proton_plan.ProtonPlanOptions",
     "alternatives": "aegle.planning.alternatives.AlternativeOptions",
-    "registration": "aegle.imaging.registration.RigidOptions",
+    "gamma": "aegle.planning.gamma.GammaOptions",
+    "registration": "aegle.imaging.rigid_ct.RigidOptions",
+    "alignment": "aegle.imaging.registration.RegistrationOptions",
     "matching": "aegle.response.matching.MatchOptions",
     "recist": "aegle.response.recist_1_1.Recist11Options",
+    "adaptation": "aegle.workflow.adaptation.AdaptationOptions",
     "worklist": "aegle.operations.triage.TriageOptions",
 }
 SECTIONS = tuple(_KINDS)
@@ -107,12 +119,16 @@ class CaseOptions:
     margins: "TargetOptions" = field(default_factory=_default("margins"))
     density: "DensityOptions" = field(default_factory=_default("density"))
     prescription: "PrescriptionOptions" = field(default_factory=_default("prescription"))
+    experience: "ExperienceOptions" = field(default_factory=_default("experience"))
     photons: "PhotonPlanOptions" = field(default_factory=_default("photons"))
     protons: "ProtonPlanOptions" = field(default_factory=_default("protons"))
     alternatives: "AlternativeOptions" = field(default_factory=_default("alternatives"))
+    gamma: "GammaOptions" = field(default_factory=_default("gamma"))
     registration: "RigidOptions" = field(default_factory=_default("registration"))
+    alignment: "RegistrationOptions" = field(default_factory=_default("alignment"))
     matching: "MatchOptions" = field(default_factory=_default("matching"))
     recist: "Recist11Options" = field(default_factory=_default("recist"))
+    adaptation: "AdaptationOptions" = field(default_factory=_default("adaptation"))
     worklist: "TriageOptions" = field(default_factory=_default("worklist"))
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import aegle
 from aegle.domain.assessment import AllAssessments, VisitAssessments
@@ -28,8 +29,8 @@ from aegle.domain.text import Text
 from aegle.domain.worklist import Worklist
 from aegle.planning.alternatives import AlternativeOptions
 from aegle.planning.density_table import DensityTable, density_table
+from aegle.planning.experienced import ExperienceOptions, experienced
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
-from aegle.planning.plan_check import check
 from aegle.planning.protocol import Protocol, fitted, protocol
 from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.structure_names import matching_name
@@ -40,11 +41,12 @@ from aegle.recognition.scan import AxialScan
 from aegle.record.identity import digest
 from aegle.report.language import Language
 from aegle.workflow import case_folder
+from aegle.workflow.breathing_phases import with_phases
 from aegle.workflow.case_folder import CaseFolder
-from aegle.workflow.dose_planning import compare_on, plan_on
+from aegle.workflow.dose_planning import checked, compare_on, library_digest, plan_on
 from aegle.workflow.options import CaseOptions, TargetChoice
 from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
-from aegle.workflow.radiotherapy_files import publish
+from aegle.workflow.radiotherapy_files import numbers, publish
 from aegle.workflow.radiotherapy_inputs import Subject, from_case, from_files
 from aegle.workflow.stage import Progress, Stage
 from aegle.workflow.stages import treated
@@ -66,6 +68,8 @@ class PlanInputs:
     """RTSTRUCT, SEG, label map, folder of masks, or phantom; None: those that come with the CT."""
     prescription: str | Path | None = None
     """File or name of a protocol; None: what the options or the files themselves prescribe."""
+    phases: str | Path | None = None
+    """TOML file of phases of breathing; see :mod:`aegle.workflow.breathing_phases`."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Name in the prescription to name of the structure that it stands for."""
 
@@ -89,6 +93,9 @@ class MakingOptions:
     margins: TargetOptions
     organs: OrganOptions
     prescription: PrescriptionOptions
+    experience: ExperienceOptions
+    library_sha256: str
+    """Of the library of earlier patients; empty: none."""
     photons: PhotonPlanOptions
     protons: ProtonPlanOptions
     alternatives: AlternativeOptions
@@ -139,22 +146,29 @@ def run(request: Request, *, announce: Announce = unannounced) -> Planned:
     return Planned(results=results, folder=out)
 
 
+def plan_numbers(planned: Planned) -> dict[str, Any]:
+    """Return the numbers of a plan as plain data, as in ``plan.json``."""
+    return numbers(planned.results)
+
+
 def plan_subject(subject: Subject, *, options: MakingOptions, progress: Progress) -> Planning:
-    """Plan photons for what is prescribed, and alternatives where they are asked for."""
+    """Plan what is prescribed, and alternatives where they are asked for."""
     known, prescription, reason, notices = prescribed(subject, options)
     asked = (subject.image, known, prescription)
     comparison = None
+    if options.alternatives.compared and subject.phases:
+        raise OptionError("Alternatives are compared on one CT; leave out the phases of breathing.")
     if options.alternatives.compared:
         made, comparison = compare_on(*asked, options=options, progress=progress)
     else:
-        made = plan_on(*asked, options=options, progress=progress)
+        made = plan_on(*asked, options=options, progress=progress, phases=subject.phases)
     made = replace(made, notices=(*made.notices, *notices))
     return Planning(
         plan=made,
         visit=0,
         image=subject.image.name,
         reason=reason,
-        check=check(made, options=options.photons),
+        check=checked(made, options),
         comparison=comparison,
     )
 
@@ -176,7 +190,9 @@ def prescribed(
         target = matching_name(target, [s.name for s in structures]) or target
     _require_target(subject, structures, target, options)
     prescription = _prescription(subject, structures, target, options)
-    return _typed(structures, prescription), prescription, reason, (*subject.notices, *notices)
+    prescription, said = experienced(prescription, structures, options=options.experience)
+    notices = (*subject.notices, *notices, *said)
+    return _typed(structures, prescription), prescription, reason, notices
 
 
 def _require_whole(request: Request) -> Path:
@@ -198,10 +214,16 @@ def _require_whole(request: Request) -> Path:
 def _subject(request: Request, progress: Progress) -> Subject:
     inputs = request.inputs
     if inputs.case is not None:
-        return from_case(Path(inputs.case), request.options.choice)
-    assert inputs.ct is not None
-    structures = None if inputs.structures is None else Path(inputs.structures)
-    return from_files(Path(inputs.ct), structures, options=request.options, progress=progress)
+        subject = from_case(Path(inputs.case), request.options.choice)
+    else:
+        assert inputs.ct is not None
+        structures = None if inputs.structures is None else Path(inputs.structures)
+        subject = from_files(
+            Path(inputs.ct), structures, options=request.options, progress=progress
+        )
+    if inputs.phases is None:
+        return subject
+    return with_phases(subject, Path(inputs.phases), options=request.options)
 
 
 def _making(
@@ -215,6 +237,8 @@ def _making(
         margins=options.margins,
         organs=options.organs,
         prescription=options.prescription,
+        experience=options.experience,
+        library_sha256=library_digest(options.experience),
         photons=options.photons,
         protons=options.protons,
         alternatives=options.alternatives,

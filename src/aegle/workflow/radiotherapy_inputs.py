@@ -27,6 +27,7 @@ from aegle.domain.study import Examination, Image, Patient
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity
 from aegle.planning import phantom_files
+from aegle.planning.breathing import BreathingPhase
 from aegle.planning.density_table import DensityTable
 from aegle.record.identity import digest
 from aegle.workflow.case_folder import CaseFolder
@@ -59,6 +60,8 @@ class Subject:
     """Of a prescription that came with it, as :class:`phantom_files.Phantom`."""
     goals: tuple[Goal, ...] = ()
     notices: tuple[Text, ...] = ()
+    phases: tuple[BreathingPhase, ...] = ()
+    """Other phases of breathing; the CT is the reference."""
 
     @property
     def image(self) -> Image:
@@ -158,6 +161,13 @@ def from_case(root: Path, choice: TargetChoice) -> Subject:
 
 def _kept_digest(folder: CaseFolder, stage: str) -> str:
     return digest((folder.stages / stage / "key.json").read_bytes())
+
+
+def scanned_ct(path: Path, options: CaseOptions) -> Subject:
+    """Return the CT of a file, folder or phantom, whether structures came with it or not."""
+    if phantom_files.is_phantom(path):
+        return _phantom(path)
+    return _scanned(path, None, options, silent)
 
 
 def _phantom(path: Path) -> Subject:

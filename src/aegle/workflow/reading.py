@@ -15,12 +15,14 @@ from aegle.dicom.listing import ScanOptions, SetAside
 from aegle.dicom.scan import Scan, ScannedInstance, ScannedSeries, ScannedStudy, scan
 from aegle.dicom.sop_classes import object_name
 from aegle.domain.case import Examinations
+from aegle.domain.codes import StructureType, body_part
 from aegle.domain.errors import FileError, IdentityError, InputError
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Examination, Image, Patient, Projection
 from aegle.domain.text import Text
 from aegle.record.identity import digest
-from aegle.workflow.image_files import FileOptions, visits_of_files, with_labels
+from aegle.workflow.given_visits import VisitsInOrder
+from aegle.workflow.image_files import FileOptions, Labels, visits_of_files, with_labels
 from aegle.workflow.stage import Progress
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -57,11 +59,24 @@ class Inputs:
     found: Scan
     contents: tuple[tuple[str, str], ...]
     """Name and SHA-256 of each file that is used."""
+    given: VisitsInOrder | None = None
+    """The visits as the user told them apart; None: as the files do."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all contents; names do not count."""
-        return digest(*sorted(content for _, content in self.contents))
+        """SHA-256 over all contents; names do not count, the order of visits given does."""
+        order = [] if self.given is None else [v.content for v in self.given.visits]
+        return digest(*sorted(content for _, content in self.contents), *order)
+
+
+def gather_visits(given: VisitsInOrder, *, options: ScanOptions, progress: Progress) -> Inputs:
+    """Find the files of visits that the user told apart and identify them by content.
+
+    Raises:
+        As :func:`gather`.
+    """
+    paths = tuple(path for v in given.visits for path in (v.path, *v.structures))
+    return replace(gather(paths, options=options, progress=progress), given=given)
 
 
 def gather(paths: tuple[Path, ...], *, options: ScanOptions, progress: Progress) -> Inputs:
@@ -132,14 +147,46 @@ def read_images(inputs: Inputs, *, options: ReadingOptions, progress: Progress) 
     for study in studies:
         visits.append(_visit(study, inputs.patient, options.images, problems))
         progress(sum(len(s.series) for s in studies[: len(visits)]), total)
-    labels, more = visits_of_files(inputs.found.image_files, inputs.patient, options=options.files)
-    visits = with_labels([*visits, *more], labels)
+    if inputs.given is None:
+        files = inputs.found.image_files
+        labels, more = visits_of_files(files, inputs.patient, options=options.files)
+        visits = with_labels([*visits, *more], labels)
+    else:
+        visits = _visits_as_given(visits, inputs.given, inputs.patient, options)
     visits = [visit for visit in visits if visit.images or visit.projections]
     if not visits:
         raise problems[0] if problems else _no_images(studies)
     visits = [replace(v, notices=(*v.notices, *map(_huge, _implausible(v)))) for v in visits]
-    visits[0] = replace(visits[0], notices=(*visits[0].notices, *_left_out(inputs.found)))
+    told = inputs.given.notices if inputs.given is not None else ()
+    visits[0] = replace(visits[0], notices=(*told, *visits[0].notices, *_left_out(inputs.found)))
     return Examinations(inputs.patient, tuple(visits))
+
+
+def _visits_as_given(
+    read: list[Examination], given: VisitsInOrder, patient: Patient, options: ReadingOptions
+) -> list[Examination]:
+    """Return the visits in the order given, each with its own files and label maps alone."""
+    visits: list[Examination] = []
+    for place, visit in enumerate(given.visits):
+        own = [one for one in read if given.place_of_study(one.study_uid) == place]
+        files = tuple(dict.fromkeys((*visit.found.image_files, *visit.structures)))
+        labels, more = visits_of_files(
+            files, patient, options=options.files, is_known_labels=visit.structures
+        )
+        told = [_as_lesions(one) if one.path in visit.structures else one for one in labels]
+        visits += with_labels([*own, *more], told)
+    return visits
+
+
+def _as_lesions(labels: Labels) -> Labels:
+    """Take what was given for follow-up and has no name of an organ for a lesion."""
+    meant = (
+        replace(s, type=StructureType.LESION)
+        if s.type is StructureType.ORGAN and body_part(s.name) is None
+        else s
+        for s in labels.structures
+    )
+    return replace(labels, structures=StructureSet(tuple(meant)))
 
 
 def _no_images(studies: list[ScannedStudy]) -> InputError:

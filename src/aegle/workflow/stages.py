@@ -21,18 +21,19 @@ from aegle.domain.case import (
 )
 from aegle.domain.codes import StructureType, body_part
 from aegle.domain.errors import InputError
-from aegle.domain.finding import Findings, Lesion, Suggestion
+from aegle.domain.finding import Lesion, Suggestion
 from aegle.domain.response import FollowUp
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.study import Image
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity
 from aegle.domain.worklist import Worklist
-from aegle.imaging.registration import RigidOptions, register_rigid
+from aegle.imaging.rigid_ct import RigidOptions, register_rigid
 from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.density_table import DensityTable
+from aegle.planning.experienced import ExperienceOptions, experienced
 from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, prescribe
-from aegle.planning.plan_check import check
+from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
 from aegle.recognition.classify import ClassifyOptions, classify
@@ -43,7 +44,8 @@ from aegle.recognition.thorax_ct import notices as about_organs
 from aegle.recognition.tumours import LesionOptions, find_lesions
 from aegle.response.matching import MatchOptions, match
 from aegle.response.recist_1_1 import Recist11Options, assess
-from aegle.workflow.dose_planning import plan_on
+from aegle.workflow.comparability import corrected, followed, not_compared
+from aegle.workflow.dose_planning import checked, plan_on
 from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
 
@@ -53,6 +55,7 @@ SEARCHED = (
     "{image}: solid lesions in the lungs from {size_mm:.1f} mm on were looked for; smaller ones "
     "cannot be told from vessels on this grid."
 )
+TOO_FEW_CTS = "Follow-up compares CT examinations of at least two visits; there are {count}."
 NOT_SEARCHED = "{image}: lesions were not looked for: {why}."
 
 
@@ -79,7 +82,11 @@ class TreatmentOptions:
     choice: TargetChoice
     margins: TargetOptions
     prescription: PrescriptionOptions
+    experience: ExperienceOptions
+    library_sha256: str
+    """Of the library of earlier patients; empty: none."""
     photons: PhotonPlanOptions
+    protons: ProtonPlanOptions
     densities: DensityTable | None = None
     """Of the CT's scanner; None: a generic one."""
 
@@ -233,11 +240,13 @@ def plan_treatment(
         targets = make_targets(body, gross, options=options.margins)
         prescription = prescribe(targets, organs, options=options.prescription)
         known = StructureSet((*targets, *organs))
+        prescription, said = experienced(prescription, known, options=options.experience)
         made = plan_on(image, known, prescription, options=options, progress=progress)
+        made = replace(made, notices=(*made.notices, *said))
     except InputError as error:
         return Planning(plan=None, reason=Text("No plan was made: {error}", {"error": str(error)}))
-    checked = check(made, options=options.photons)
-    return Planning(plan=made, visit=index, image=image.name, reason=reason, check=checked)
+    found = checked(made, options)
+    return Planning(plan=made, visit=index, image=image.name, reason=reason, check=found)
 
 
 def planning_visit(
@@ -298,39 +307,30 @@ def follow(
     progress: Progress,
 ) -> Following:
     """Align the CTs of all visits to the first, match the lesions and judge the response."""
-    visits = [
-        (visit, visit.ct, found)
-        for visit, found in zip(examinations.visits, findings.visits, strict=True)
-        if visit.ct is not None
-    ]
-    if len(visits) < 2:
-        return Following(
-            follow_up=None,
-            reason=Text(
-                "Follow-up compares CT examinations of at least two visits; there are {count}.",
-                {"count": len(visits)},
-            ),
-        )
-    cts = [ct for _, ct, _ in visits if ct is not None]
+    visits = followed(examinations, findings)
+    if not visits:
+        count = sum(visit.ct is not None for visit in examinations.visits)
+        return Following(follow_up=None, reason=Text(TOO_FEW_CTS, {"count": count}))
+    first = visits[0].image
+    assert first is not None
     registrations = []
-    for done, later in enumerate(cts[1:]):
-        progress(done, len(cts) - 1)
+    for done, later in enumerate(visits[1:]):
+        progress(done, len(visits) - 1)
         registrations.append(
-            register_rigid(cts[0].volume, later.volume, options=options.registration)
+            not_compared(later)
+            if later.image is None
+            else register_rigid(first.volume, later.image.volume, options=options.registration)
         )
-    on_ct = tuple(_only_on(ct.name, found) for (_, ct, found) in visits if ct is not None)
+    on_ct = tuple(one.findings for one in visits)
     timeline = match(on_ct, tuple(registrations), options=options.matching)
     if not timeline.at(0):
         return Following(
             follow_up=None, reason=Text("No lesion was found at the first visit to follow.")
         )
+    timeline, cautions = corrected(timeline, visits)
     responses = assess(timeline, options=options.recist)
-    return Following(follow_up=FollowUp(timeline=timeline, responses=responses))
-
-
-def _only_on(image: str, findings: Findings) -> Findings:
-    """Leave out what was delineated on other images, or one tumour would count twice."""
-    return replace(findings, lesions=tuple(o for o in findings.lesions if o.image == image))
+    follow_up = FollowUp(timeline=timeline, responses=responses)
+    return Following(follow_up=follow_up, cautions=cautions)
 
 
 def order_worklist(

@@ -32,7 +32,6 @@ from aegle.report import cds_cards, fhir, suggestion_page
 from aegle.report.files import write_whole
 from aegle.report.language import Language
 from aegle.workflow import reviews
-from aegle.workflow.arguments import case_options, moment_of, require_language
 from aegle.workflow.case_folder import CaseFolder, opened
 from aegle.workflow.options import CaseOptions
 from aegle.workflow.suggestion_numbers import suggestion_numbers
@@ -69,47 +68,6 @@ class Verdict:
     by: str
     reason: str = ""
     category: str = ""
-
-
-def suggest(
-    case: str | Path,
-    *,
-    facts: str | Path | Mapping[str, Any] | None = None,
-    review: Mapping[str, str] | None = None,
-    options: CaseOptions | Mapping[str, Any] | None = None,
-    language: Language = "en",
-    now: datetime | str | None = None,
-) -> CaseResults:
-    """Say what published rules and models make of a case, and keep what a person decides.
-
-    Args:
-        case: Folder that ``run`` wrote.
-        facts: What is stated beside the images, as data or a JSON file; by default what was
-            stated last.
-        review: ``suggestion`` (its id), ``decision`` (accepted or overridden), ``by``, and
-            ``reason`` and ``category`` where it is overridden.
-        options: As for ``run``; the section ``suggest`` counts.
-        language: Language of the page, ``en`` or ``zh``.
-        now: Time of the decision and of the page, or its ISO 8601 text; the present by default.
-
-    Returns:
-        The case with its suggestions and reviews.
-
-    Raises:
-        OptionError: It is no case, a fact is unknown, of another type or unit, there is no such
-            suggestion, or a decision lacks its name or reason.
-    """
-    require_language(language)
-    content, name = _stated_text(facts)
-    request = Request(
-        case=Path(case),
-        facts=content,
-        facts_name=name,
-        options=case_options(options),
-        language=language,
-        now=moment_of(now),
-    )
-    return run(request, _verdict_of(review))
 
 
 def run(request: Request, verdict: Verdict | None = None) -> CaseResults:
@@ -224,7 +182,7 @@ def _json(tree: Any) -> bytes:
     return f"{json.dumps(tree, ensure_ascii=False, indent=1, allow_nan=False)}\n".encode()
 
 
-def _stated_text(facts: str | Path | Mapping[str, Any] | None) -> tuple[str | None, str]:
+def stated_text(facts: str | Path | Mapping[str, Any] | None) -> tuple[str | None, str]:
     """Return facts as JSON text, and what to call them in errors.
 
     Raises:
@@ -240,7 +198,7 @@ def _stated_text(facts: str | Path | Mapping[str, Any] | None) -> tuple[str | No
         raise OptionError(f"{facts}: cannot be read ({error}); give a JSON file.") from error
 
 
-def _verdict_of(review: Mapping[str, str] | None) -> Verdict | None:
+def verdict_of(review: Mapping[str, str] | None) -> Verdict | None:
     """Return a decision given as plain data.
 
     Raises:

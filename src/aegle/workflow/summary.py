@@ -16,7 +16,8 @@ def summary(results: CaseResults) -> dict[str, Any]:
         "plan": plan_summary(results.planning),
         "follow_up": {"reason": str(results.following.reason)}
         if follow_up is None
-        else _follow_up(follow_up),
+        else _follow_up(follow_up)
+        | {"cautions": [str(text) for text in results.following.cautions]},
         "worklist": [
             {"position": i.position, "study": i.study_uid, "reason": str(i.reason)}
             for i in results.worklist.items
@@ -164,6 +165,8 @@ def _follow_up(follow_up: FollowUp) -> dict[str, Any]:
                 "category": r.category.value,
                 "sum_mm": r.sum_mm,
                 "reason": str(r.reason),
+                "rule": r.rule,
+                "probabilities": dict(r.probabilities),
             }
             for r in follow_up.responses
         ],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aegle.domain.errors import InputError
 from aegle.evaluation.drawing import Picture, thumbnail
+from aegle.learning import applicability
 from aegle.learning.model import Model, load
 from aegle.learning.prepared import prepare_all
 from aegle.workflow.case_folder import CaseFolder
@@ -100,9 +101,12 @@ def say_classes(subject: Subject) -> Done:
     facts = subject.model.facts
     probabilities = subject.model.probabilities_of(subject.values)
     likeliest = probabilities.argmax(axis=1)
+    reasons = applicability.notices(subject.model, subject.values)
+    is_known = applicability.KEY in facts.extras
     rows = [
         {"name": name, "likeliest": facts.classes[int(likeliest[place])]}
         | probability_columns(facts.classes, probabilities[place])
+        | ({"not_applicable": str(reasons[place] or "")} if is_known else {})
         for place, name in enumerate(subject.names)
     ]
     numbers: dict[str, Any] = {
@@ -115,11 +119,12 @@ def say_classes(subject: Subject) -> Done:
                 "likeliest": facts.classes[int(likeliest[place])],
                 "probabilities": [round(float(p), 6) for p in probabilities[place]],
             }
+            | ({"not_applicable": str(reasons[place] or "")} if is_known else {})
             for place, name in enumerate(subject.names)
         ],
     }
     pictures = [
-        _picture(subject, place, f"{rows[place]['likeliest']} {probabilities[place].max():.0%}")
+        _picture(subject, place, _words(rows[place], probabilities[place].max()))
         for place in range(min(len(rows), MOST_SHOWN))
     ]
     title = f"What {facts.name} says of {len(rows)} images"
@@ -128,7 +133,15 @@ def say_classes(subject: Subject) -> Done:
         "data": write_json(subject.folder, "predictions.json", numbers),
         "page": write_text(subject.folder, "predictions.html", gallery(title, pictures)),
     }
-    return Done(folder=subject.folder.root, files=files, numbers=numbers, rows=rows[:20])
+    told = tuple(f"{name}: {why}" for name, why in zip(subject.names, reasons, strict=True) if why)
+    return Done(
+        folder=subject.folder.root, files=files, numbers=numbers, rows=rows[:20], notices=told
+    )
+
+
+def _words(row: Mapping[str, str], probability: float) -> str:
+    said = f"{row['likeliest']} {probability:.0%}"
+    return f"{said}. {row['not_applicable']}" if row.get("not_applicable") else said
 
 
 def _picture(subject: Subject, place: int, words: str) -> Picture:

@@ -1,19 +1,18 @@
-"""What callers give as options, time and language, read the same way everywhere."""
+"""What callers of every function may give in several forms."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aegle.domain.errors import OptionError
 from aegle.workflow.options import CaseOptions, options_of
 
+if TYPE_CHECKING:
+    pass
 
-def case_options(given: CaseOptions | Mapping[str, Any] | None) -> CaseOptions:
-    """Return the options of a case.
 
-    Raises:
-        OptionError: They are none.
-    """
+def options_given(given: CaseOptions | Mapping[str, Any] | None) -> CaseOptions:
+    """Return options from a mapping of sections, or as they are."""
     if given is None or isinstance(given, Mapping):
         return options_of(given or {})
     if isinstance(given, CaseOptions):
@@ -24,12 +23,8 @@ def case_options(given: CaseOptions | Mapping[str, Any] | None) -> CaseOptions:
     )
 
 
-def moment_of(given: datetime | str | None) -> datetime:
-    """Return local time to the second; a time zone that is given is left out.
-
-    Raises:
-        OptionError: It is no time.
-    """
+def moment_given(given: datetime | str | None) -> datetime:
+    """Return local time to the second; a time zone that is given is left out."""
     if given is None:
         return datetime.now().astimezone().replace(microsecond=0, tzinfo=None)
     try:
@@ -42,11 +37,7 @@ def moment_of(given: datetime | str | None) -> datetime:
 
 
 def require_language(given: str) -> None:
-    """Raise an error for a language that reports are not written in.
-
-    Raises:
-        OptionError: It is unknown.
-    """
+    """Refuse a language that reports are not written in."""
     from aegle.report.language import LANGUAGES
 
     if given not in LANGUAGES:

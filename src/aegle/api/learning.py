@@ -1,0 +1,162 @@
+"""Models: trained, evaluated, used and explained."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aegle.api.arguments import moment_given
+
+if TYPE_CHECKING:
+    from aegle.workflow.learning.plan import Plan
+    from aegle.workflow.learning.recipe import Recipe
+    from aegle.workflow.learning.run_folder import Announce as LearningAnnounce
+    from aegle.workflow.learning.run_folder import Done
+
+
+def recipe(
+    source: str | Path | Mapping[str, Any], settings: str | Iterable[str] = ()
+) -> "Recipe | Plan":
+    """Read all that is decided before a model is trained.
+
+    Args:
+        source: TOML file; sections by name, as in ``{"data": {"path": "images.zip"}}``; images
+            alone; or the ``plan.json`` of a run.
+        settings: ``section.option=value``, one or several, put over it.
+
+    Raises:
+        OptionError: The file cannot be read, or a section or option is unknown or out of bounds.
+    """
+    from aegle.workflow.learning.plan import recipe_or_plan
+
+    return recipe_or_plan(source, settings)
+
+
+def train(
+    recipe: "str | Path | Mapping[str, Any] | Recipe | Plan",
+    out: str | Path,
+    *,
+    fold: int | None = None,
+    cross_validate: bool = False,
+    cache: str | Path | None = None,
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Look at images, plan, prepare, train a model and say how good it is.
+
+    Args:
+        recipe: Recipe, its TOML file or sections, or the ``plan.json`` of a run to repeat.
+        out: Folder of the run; made, or gone on with.
+        fold: Part to judge on, from 0; the first by default.
+        cross_validate: Train on every part in turn, with every seed.
+        cache: Folder of prepared images, which runs may share; ``out/cache`` by default.
+        announce: Told of each step before it starts.
+
+    Returns:
+        Where the model and the pages are, and the scores with their intervals.
+
+    Raises:
+        InputError: The images cannot be learned from; the message says what is wrong with which.
+        OptionError: The recipe is wrong, or the folder holds something else.
+    """
+    from aegle.workflow.learning import training
+
+    request = training.Request(
+        recipe=recipe,
+        out=Path(out),
+        fold=fold,
+        cross_validate=cross_validate,
+        cache=None if cache is None else Path(cache),
+    )
+    return training.run(request, announce=announce)
+
+
+def evaluate(
+    model: str | Path,
+    data: "str | Path | Mapping[str, Any] | Recipe | Plan",
+    out: str | Path,
+    *,
+    by: str | Iterable[str] = (),
+    reader: str = "",
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Judge a model on labelled images.
+
+    Args:
+        model: Model file.
+        data: Images with classes: folder, manifest, zip, npz; or a recipe, of which the sections
+            ``data`` and ``evaluate`` count.
+        out: Folder for the results.
+        by: Columns of the manifest by which subgroups are judged too.
+        reader: Column of the manifest with a second reader's class.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: The images cannot be judged by this model.
+        OptionError: An option or column is unknown.
+    """
+    from aegle.workflow.learning import evaluating
+
+    request = evaluating.Request(
+        model=Path(model),
+        data=data,
+        out=Path(out),
+        by=(by,) if isinstance(by, str) else tuple(by),
+        reader=reader,
+    )
+    return evaluating.run(request, announce=announce)
+
+
+def predict(
+    model: str | Path,
+    path: str | Path,
+    out: str | Path,
+    *,
+    now: datetime | str | None = None,
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Use a model on images of which nothing is known.
+
+    Args:
+        model: Model file.
+        path: Picture, volume, DICOM file, folder, zip or npz.
+        out: Folder for the results.
+        now: Time stamp on DICOM files that are written, or its ISO 8601 text; the present by
+            default.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: An image cannot be read, or is of another kind than the model is made for.
+    """
+    from aegle.workflow.learning import predicting
+
+    moment = moment_given(now)
+    return predicting.run(Path(model), Path(path), Path(out), now=moment, announce=announce)
+
+
+def explain(
+    model: str | Path,
+    path: str | Path,
+    out: str | Path,
+    *,
+    method: str = "",
+    audit: bool = False,
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Show where the evidence for the likeliest class lies, or measure how far to trust that.
+
+    Args:
+        model: Model file of a classifier.
+        path: Images; for an audit a folder with masks and a manifest that names them.
+        out: Folder for the results.
+        method: How evidence is found; the default is what an audit on made lesions prefers.
+        audit: Whether all methods are measured against masks.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: The model is no classifier, or an image cannot be used.
+        OptionError: There is no such method.
+    """
+    from aegle.workflow.learning import explaining
+
+    request = explaining.Request(model=Path(model), path=Path(path), out=Path(out), method=method)
+    return (explaining.run_audit if audit else explaining.run)(request, announce=announce)

@@ -1,0 +1,146 @@
+"""A deformation between two images that a motion has brought near each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aegle.domain.grid import Grid, Points
+from aegle.domain.registration import DisplacementField, RegistrationQuality
+from aegle.domain.structure import Structure
+from aegle.imaging.discrete_search import discrete_search
+from aegle.imaging.displacement import determinant, inverted, smooth, warp
+from aegle.imaging.gauss_newton import Level, refined
+from aegle.imaging.mind import mind_ssc
+from aegle.imaging.motion_search import compared
+from aegle.imaging.working_image import WorkingImage, moved, shrunk
+
+BLOCK = 4
+"""Voxels of the coarse search's blocks."""
+CONTRAST_WEIGHT = 0.1
+"""Of local contrast beside self-similarity, for images of one kind."""
+NOISE = 0.03
+"""Deviation below which local contrast counts as noise, of the range [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Deformation:
+    """A displacement, its inverse and what can be said of them."""
+
+    displacement: DisplacementField
+    inverse: DisplacementField
+    quality: RegistrationQuality
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a deformation is searched."""
+
+    reach_mm: float
+    """Largest displacement of the coarse search [mm]."""
+    stiffness: float
+    """Weight of smoothness over that of the images."""
+    is_one_kind: bool
+    """Whether values of both images mean the same."""
+    is_masked: bool = False
+    """Whether only what the fixed image's mask shows counts."""
+    allow_folds: bool = False
+    """Whether folds are left as they are."""
+
+
+def deformed(
+    fixed: WorkingImage,
+    moving: WorkingImage,
+    matrix: Points,
+    *,
+    course: Course,
+    sliding: Structure | None = None,
+) -> Deformation:
+    """Return the deformation after a motion.
+
+    Args:
+        fixed: The fixed image.
+        moving: The moving image, at a like spacing.
+        matrix: The motion, 4×4, LPS of fixed to LPS of moving [mm].
+        course: How it is searched.
+        sliding: A part that slides along the rest.
+    """
+    brought, _ = moved(moving, fixed.grid, matrix)
+    here, there = mind_ssc(fixed.values), mind_ssc(brought)
+    block_mm = BLOCK * min(fixed.grid.spacing_mm[1:])
+    reach = max(1, round(course.reach_mm / block_mm))
+    guess = discrete_search(here, there, block=BLOCK, reach=reach)
+    further = {
+        "weight": fixed.seen if course.is_masked else None,
+        "inside": None if sliding is None else _part(sliding, fixed),
+    }
+    coarse = (
+        Level(shrink=4, stiffness=course.stiffness, steps=5, sweeps=30),
+        Level(shrink=2, stiffness=course.stiffness, steps=5, sweeps=30),
+    )
+    fine = (Level(shrink=1, stiffness=course.stiffness, steps=3, sweeps=15),)
+    folds = course.allow_folds
+    found = refined((here, there), guess.displacement, levels=coarse, allow_folds=folds, **further)
+    if course.is_one_kind:
+        here = torch.cat([here, CONTRAST_WEIGHT * local_contrast(fixed.values)])
+        there = torch.cat([there, CONTRAST_WEIGHT * local_contrast(brought)])
+    found = refined((here, there), found, levels=fine, allow_folds=folds, **further)
+    voxel_mm = float(np.mean(fixed.grid.spacing_mm))
+    return finished(
+        fixed, moving, matrix, found, disagreement_mm=float(guess.disagreement.median()) * voxel_mm
+    )
+
+
+def local_contrast(values: Tensor) -> Tensor:
+    """Return values less their local mean, over their local deviation, shape (1, ...).
+
+    Squared differences of these fall as local correlation rises.
+    """
+    mean = smooth(values[None])
+    variance = (smooth(values[None].square()) - mean.square()).clamp_(min=0)
+    return (values[None] - mean) / (variance + NOISE**2).sqrt()
+
+
+def _part(structure: Structure, image: WorkingImage) -> Tensor:
+    mask = structure.mask.astype(np.float32)
+    return torch.from_numpy(shrunk(mask, structure.grid, image.grid)).to(image.values)
+
+
+def finished(
+    fixed: WorkingImage,
+    moving: WorkingImage,
+    matrix: Points,
+    displacement: Tensor,
+    *,
+    disagreement_mm: float = 0.0,
+) -> Deformation:
+    """Return a displacement [voxels of fixed] with its inverse, in mm, and its quality."""
+    back = inverted(displacement)
+    missed = back + warp(displacement, back)
+    volumes = determinant(displacement)
+    brought, seen = moved(moving, fixed.grid, matrix)
+    values, shown = warp(torch.stack([brought, seen]), displacement)
+    alike = compared(
+        mind_ssc(fixed.values), mind_ssc(values), fixed.seen * (shown >= 0.5), fixed, moving
+    )
+    spacing = torch.tensor(fixed.grid.spacing_mm).to(missed)[:, None, None, None]
+    quality = RegistrationQuality(
+        agreement=alike.agreement,
+        overlap=alike.overlap,
+        folded_percent=100.0 * float((volumes <= 0).double().mean()),
+        least_determinant=float(volumes.min()),
+        inverse_consistency_mm=float((missed * spacing).square().sum(0).sqrt().mean()),
+        disagreement_mm=disagreement_mm,
+    )
+    return Deformation(
+        displacement=_field(displacement, fixed.grid),
+        inverse=_field(back, fixed.grid),
+        quality=quality,
+    )
+
+
+def _field(displacement: Tensor, grid: Grid) -> DisplacementField:
+    along_mm = displacement.cpu().numpy() * np.asarray(grid.spacing_mm)[:, None, None, None]
+    vectors_mm = np.einsum("azyx,ad->zyxd", along_mm, np.asarray(grid.axes))
+    return DisplacementField(vectors_mm=vectors_mm.astype(np.float32), grid=grid)

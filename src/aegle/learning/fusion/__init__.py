@@ -1,0 +1,1 @@
+"""Models of what several sources say of a patient: table, laboratory, image features."""

@@ -1,0 +1,262 @@
+"""Show where in images the evidence for a class lies, and measure how far to trust that."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image as Pixels
+
+from aegle.diagnosis.explain.audit import MapScores, audit
+from aegle.diagnosis.explain.maps import METHODS, explain
+from aegle.domain.errors import FileError, InputError, OptionError
+from aegle.learning import applicability
+from aegle.learning.model import Model, load, normalised
+from aegle.learning.prepared import prepare_all
+from aegle.workflow.case_folder import CaseFolder
+from aegle.workflow.learning.run_folder import (
+    Announce,
+    Done,
+    Step,
+    opened,
+    require_no_training,
+    unannounced,
+    write_json,
+    write_table,
+)
+from aegle.workflow.learning.unlabelled import images_at
+
+DEFAULT = "guided-grad-cam"
+"""The method that the audit on made lesions prefers; see the page on explanations."""
+KEY = "explanations"
+"""Under which an audit lies in a model's extras."""
+NOT_MEASURED = "How far this map can be trusted was not measured for this model."
+MEASURED = (
+    "On {images} images with known lesions this map's highest value lay on the lesion in "
+    "{hit:.0%}; area under precision and recall {precision:.2f} (chance {chance:.2f})."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be explained."""
+
+    model: Path
+    path: Path
+    out: Path
+    method: str = ""
+    """Of ``METHODS``; the default if empty."""
+    seeds: int = 10
+    """Networks drawn anew by an audit."""
+    most: int = 40
+    """Images that an audit looks at."""
+
+
+def run(request: Request, *, announce: Announce | None = None) -> Done:
+    """Write an overlay for each image, and what they show as data.
+
+    Raises:
+        FileError: The model or an image is damaged.
+        InputError: The model is no classifier.
+        OptionError: There is no such method, or the folder holds something else.
+    """
+    told = announce or unannounced
+    model, method = _classifier(request.model), request.method or DEFAULT
+    if method not in METHODS:
+        raise OptionError(f"No explanation '{method}'; known: {', '.join(METHODS)}.")
+    given = images_at(request.path, model.facts, progress=told(Step("read"), False))
+    require_no_training(request.out)
+    with opened(request.out) as folder:
+        prepared = prepare_all(
+            given.samples,
+            folder.root / "cache",
+            options=model.facts.preparation,
+            progress=told(Step(f"prepare {len(given.samples.samples)} images"), False),
+        )
+        told(Step(f"explain by {method}"), False)
+        values = np.array(prepared.values)
+        names = [sample.name for sample in prepared.samples]
+        rows, files = _explained(model, method, (values, names), folder)
+        files = {**files, "data": write_json(folder, "explanations.json", _numbers(model, rows))}
+        return Done(
+            folder=folder.root,
+            files=files,
+            numbers=_numbers(model, rows),
+            rows=[{k: r[k] for k in ("name", "class", "probability")} for r in rows[:20]],
+            notices=(trust(model, method),),
+        )
+
+
+def run_audit(request: Request, *, announce: Announce | None = None) -> Done:
+    """Measure every method on images with masks, beside baselines.
+
+    The path is a folder with ``manifest.csv`` (columns ``file``, ``mask`` and ``label``) beside
+    the files it names. Only images whose class the model finds are looked at.
+
+    Raises:
+        FileError: The manifest or a file cannot be read.
+        InputError: No image with a mask is classified rightly.
+        OptionError: The folder holds something else.
+    """
+    told = announce or unannounced
+    model = _classifier(request.model)
+    require_no_training(request.out)
+    values, masks, classes = _masked(model, request.path, request.most)
+    with opened(request.out) as folder:
+        told(Step(f"audit {len(METHODS)} methods on {len(values)} images"), False)
+        found = audit(
+            model.network, normalised(values, model.facts), masks, classes, seeds=request.seeds
+        )
+        rows = [table_row(one) for one in found]
+        numbers = {
+            "model": model.facts.name,
+            "model_digest": model.digest,
+            "methods": [
+                {k: v if v == v else None for k, v in asdict(one).items()} for one in found
+            ],
+        }
+        files = {
+            "table": write_table(folder, "audit.csv", rows),
+            "data": write_json(folder, "audit.json", numbers),
+        }
+        return Done(folder=folder.root, files=files, numbers=numbers, rows=rows)
+
+
+def table_row(found: MapScores) -> dict[str, str]:
+    """Return what was measured of a method as one row of a table."""
+    return {
+        "method": found.method,
+        "hit": f"{found.hit:.2f}",
+        "AUPRC": f"{found.precision:.3f}",
+        "× chance": f"{found.precision / found.chance:.1f}",
+        "insertion": f"{found.insertion:.3f}",
+        "deletion": f"{found.deletion:.3f}",
+        "head anew: correlation": f"{found.head_correlation:.2f}",
+        "flat": f"{found.head_flat:.2f}",
+        "all anew: correlation": f"{found.all_correlation:.2f}",
+        "all flat": f"{found.all_flat:.2f}",
+        "forward passes": f"{found.forward_passes:.1f}",
+        "completeness error": f"{found.completeness_error:.4f}",
+    }
+
+
+def trust(model: Model, method: str) -> str:
+    """Return how far the map of a method can be trusted, by the audit kept with the model."""
+    found = model.facts.extras.get(KEY, {}).get(method)
+    return MEASURED.format(**found) if found else NOT_MEASURED
+
+
+def _classifier(path: Path) -> Model:
+    model = load(path)
+    if model.facts.task != "classify":
+        raise InputError(
+            f"{path}: a model for '{model.facts.task}' gives no classes to explain; its own "
+            "result shows where things are. Take a classifier."
+        )
+    return model
+
+
+def _explained(
+    model: Model,
+    method: str,
+    images: tuple[NDArray[np.uint8], list[str]],
+    folder: CaseFolder,
+) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+    values, names = images
+    probabilities = model.probabilities_of(values)
+    classes = probabilities.argmax(axis=1)
+    maps = explain(model.network, normalised(values, model.facts), classes, method)
+    reasons = applicability.notices(model, values)
+    rows: list[dict[str, Any]] = []
+    files: dict[str, Path] = {}
+    for place, name in enumerate(names):
+        file = f"{place + 1:04d}.png"
+        with folder.replacing(folder.root / file) as part:
+            overlay(values[place], maps[place]).save(part, format="png")
+        files.setdefault("overlay", folder.root / file)
+        highest = np.unravel_index(maps[place].argmax(), maps[place].shape)
+        rows.append(
+            {
+                "name": name,
+                "file": file,
+                "class": model.facts.classes[int(classes[place])],
+                "probability": round(float(probabilities[place].max()), 6),
+                "method": method,
+                "trust": trust(model, method),
+                "highest": [int(i) for i in highest],
+                "is_flat": bool(np.ptp(maps[place]) == 0),
+                "not_applicable": str(reasons[place] or ""),
+            }
+        )
+    return rows, files
+
+
+def overlay(values: NDArray[np.uint8], found: NDArray[np.float64]) -> Pixels.Image:
+    """Return a prepared image, (channel, row, column), with its map laid over it.
+
+    Of a volume, (channel, slice, row, column), the slice with the highest value is shown.
+    """
+    if found.ndim == 3:
+        at = int(np.unravel_index(found.argmax(), found.shape)[0])
+        values, found = values[:, at], found[at]
+    grey = values.astype(np.float64).mean(axis=0)[..., None] / 255
+    share = found / max(float(found.max()), np.finfo(np.float64).tiny)
+    colour = colormaps["inferno"](share)[..., :3]
+    mixed = grey * (1 - 0.6 * share[..., None]) + colour * 0.6 * share[..., None]
+    return Pixels.fromarray(np.round(mixed * 255).astype(np.uint8))
+
+
+def _numbers(model: Model, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"model": model.facts.name, "model_digest": model.digest, "images": rows}
+
+
+def _masked(
+    model: Model, folder: Path, most: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return prepared images with mask and class, as far as the model finds the class."""
+    manifest = folder / "manifest.csv"
+    try:
+        with manifest.open(newline="", encoding="utf-8") as file:
+            listed = [row for row in csv.DictReader(file) if row.get("mask")]
+    except OSError as error:
+        raise FileError(
+            manifest,
+            f"cannot be read ({error.strerror}).",
+            "Give a folder with a manifest that has the columns file, mask and label.",
+        ) from error
+    listed = [row for row in listed if row.get("label") in model.facts.classes]
+    listed = listed[:: max(1, len(listed) // most)][:most]
+    kept = [one for row in listed if (one := _one_masked(model, folder, row)) is not None]
+    if not kept:
+        raise InputError(
+            f"{manifest}: no image with a mask is given its true class by the model; give masks of "
+            f"the classes {', '.join(model.facts.classes)}."
+        )
+    values, masks, classes = zip(*kept, strict=True)
+    return np.stack(values), np.stack(masks), np.array(classes, np.int64)
+
+
+def _one_masked(
+    model: Model, folder: Path, row: Mapping[str, str]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int] | None:
+    image, mask = (_pixels(folder / row[column]) for column in ("file", "mask"))
+    if mask.shape != image.shape:
+        raise InputError(f"{row['mask']}: its size {mask.shape} is not that of {row['file']}.")
+    values = model.prepared([image])
+    wanted = model.facts.classes.index(row["label"])
+    # The mask takes the way of the image, so that both lie on one grid.
+    drawn = model.prepared([(mask > 127).astype(np.uint8) * 255])[0, 0] > 127
+    is_found = model.probabilities_of(values).argmax(axis=1)[0] == wanted
+    return (values[0], drawn, wanted) if is_found and 0 < drawn.mean() < 1 else None
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Pixels.open(path) as file:
+            return np.array(file.convert("L"))
+    except OSError as error:
+        raise FileError(path, f"cannot be read ({error}).", "Give a picture.") from error
