@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from pydicom.sr.codedict import codes
 
+import aegle
 from aegle.dicom import attributes, report, report_reading, segmentation
 from aegle.domain.codes import StructureType
 from aegle.domain.errors import FileError, IdentityError
@@ -27,6 +28,7 @@ from aegle.domain.finding import (
 from aegle.domain.grid import Grid
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.study import Image, Patient, SeriesReference
+from aegle.domain.suggestion import Maker, MakerKind
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
 
@@ -94,9 +96,15 @@ def findings():
     return Findings(study_uid="2.25.1", organs=(organ,), lesions=(lesion, elsewhere))
 
 
+LUNG_RADS = Maker(kind=MakerKind.RULE, id="lung-rads", version="2022", digest="ab" * 32)
 SUGGESTIONS = (
     Suggestion(
-        rule="Lung-RADS v2022", applies=True, category="4B", subject="L1", reason=Text("large")
+        rule="Lung-RADS v2022",
+        applies=True,
+        category="4B",
+        subject="L1",
+        reason=Text("large"),
+        made_by=LUNG_RADS,
     ),
     Suggestion(
         rule="Fleischner 2017", applies=False, category="", subject="L1", reason=Text("screening")
@@ -228,6 +236,28 @@ def test_the_report_names_the_images_and_says_that_nobody_has_verified_it(writte
 def test_what_is_no_report_is_refused(segments):
     with pytest.raises(FileError, match="not a structured report"):
         report_reading.read(segments)
+
+
+def test_the_algorithm_of_a_suggestion_is_identified(written):
+    """TID 4019: name 111001, parameters 111002, version 111003."""
+    found = _texts(pydicom.dcmread(written(suggestions=SUGGESTIONS)))
+
+    assert found["111001"] == {"Aegle"}
+    assert found["111003"] == {aegle.__version__}
+    assert found["111002"] == {f"published rule lung-rads 2022, SHA-256 {'ab' * 32}"}
+    assert "111001" not in _texts(pydicom.dcmread(written()))
+
+
+def _texts(node):
+    """Return every text within, by the code of its concept."""
+    found = {}
+    for item in node.get("ContentSequence", ()):
+        if item.ValueType == "TEXT":
+            code = item.ConceptNameCodeSequence[0].CodeValue
+            found.setdefault(code, set()).add(item.TextValue)
+        for code, texts in _texts(item).items():
+            found.setdefault(code, set()).update(texts)
+    return found
 
 
 def test_the_validator_finds_no_error(tmp_path, require_program, segments):

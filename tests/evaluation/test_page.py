@@ -195,6 +195,7 @@ def test_the_card_has_the_headings_of_a_model_card_in_their_order(evaluation, fa
         "Ethical considerations",
         "Limits",
         "How to reproduce",
+        "Reporting checklists",
     ]
     assert text == card(facts, evaluation)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aegle
-from aegle.diagnosis.suggest import FOR_IMAGES
+from aegle.diagnosis.patient_facts import CASE_RULES
 from aegle.domain.codes import BODY_PARTS
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import LesionKind
@@ -77,7 +77,7 @@ def sentences_of(path):
 
 def sentences_of_rules():
     """Return what the rules of a report say, as their data files hold it."""
-    for name in FOR_IMAGES:
+    for name in CASE_RULES:
         path = SOURCE / "diagnosis/rules" / f"{name.replace('-', '_')}.toml"
         rule = tomllib.loads(path.read_text("utf-8"))
         for kind in ("gaps", "contradictions", "excludes", "cautions"):

@@ -45,9 +45,12 @@ def test_every_number_agrees_with_the_truth(journey):
 def test_screening_rule_applies_to_the_screening_visit_only(journey):
     first, *later = journey.results.suggestions.visits
 
-    assert any(s.applies for s in first)
+    assert {s.rule for s in first if s.applies} == {"Lung-RADS v2022"}
     for visit in later:
-        assert [str(s.reason) for s in visit] == ["not applicable: not a screening CT"]
+        not_for_it, *others = visit
+        assert str(not_for_it.reason) == "not applicable: not a screening CT"
+        # An image says nothing of risk, so the table for incidental nodules is not read.
+        assert {(s.rule, s.category) for s in others} == {("Fleischner 2017", "REVIEW")}
 
 
 def test_plan_covers_the_target(journey):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aegle.api.cases import demo, doctor, follow, run, summary
 from aegle.api.learning import evaluate, explain, predict, recipe, train
 from aegle.api.planning import adapt, compare, plan, protocols
+from aegle.api.suggesting import suggest
 from aegle.workflow.options import CaseOptions, describe, read_options
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from aegle.workflow.plan_comparing import ComparisonInputs
     from aegle.workflow.radiotherapy import PlanInputs, plan_numbers
     from aegle.workflow.responding import criteria, respond
+    from aegle.workflow.suggestion_numbers import suggestion_numbers
 
 __all__ = [
     "AdaptationInputs",
@@ -53,6 +55,8 @@ __all__ = [
     "rule",
     "rules",
     "run",
+    "suggest",
+    "suggestion_numbers",
     "summary",
     "train",
 ]
@@ -70,6 +74,7 @@ _LATER = {
     "respond": "aegle.workflow.responding",
     "rule": "aegle.diagnosis.published",
     "rules": "aegle.diagnosis.published",
+    "suggestion_numbers": "aegle.workflow.suggestion_numbers",
 }
 
 

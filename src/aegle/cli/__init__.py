@@ -9,7 +9,7 @@ import sys
 import typer
 
 import aegle
-from aegle.cli import cases, models, plans, responses, rules
+from aegle.cli import cases, models, plans, responses, rules, suggestions
 from aegle.cli.console import errors
 from aegle.domain.errors import AegleError, OptionError
 
@@ -35,6 +35,7 @@ for command in (
 app.command()(plans.compare)
 app.command()(plans.adapt)
 app.command()(rules.rule)
+app.command()(suggestions.suggest)
 app.command()(responses.respond)
 app.command()(models.fuse)
 app.command("options")(cases.list_options)

@@ -6,6 +6,7 @@ models are sums of weighted facts; a row may ask for them like for any fact. Wha
 some facts is found in ``aegle.diagnosis.rule_evaluation``.
 """
 
+import hashlib
 import math
 import tomllib
 from collections.abc import Iterator
@@ -240,15 +241,29 @@ def load(name: str) -> Rule:
         OptionError: There is no such rule.
         FileError: The rule's file contradicts itself.
     """
-    known = _shipped()
-    if name not in known:
-        raise OptionError(f"No rule '{name}'; known: {', '.join(known)}.")
-    return read(known[name].read_text(encoding="utf-8"), name)
+    return read(_file(name).read_text(encoding="utf-8"), name)
+
+
+@cache
+def file_digest(name: str) -> str:
+    """Return the SHA-256 of a rule's file.
+
+    Raises:
+        OptionError: There is no such rule.
+    """
+    return hashlib.sha256(_file(name).read_bytes()).hexdigest()
 
 
 def names() -> tuple[str, ...]:
     """Return the ids of the rules that come with the package."""
     return tuple(_shipped())
+
+
+def _file(name: str) -> Any:
+    known = _shipped()
+    if name not in known:
+        raise OptionError(f"No rule '{name}'; known: {', '.join(known)}.")
+    return known[name]
 
 
 def _shipped() -> dict[str, Any]:

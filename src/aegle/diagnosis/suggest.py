@@ -5,18 +5,26 @@ a nodule decides whether its rows can be read at all: what lies clearly below so
 be ground glass or part-solid, which a mean cannot tell apart, so it is left to a person.
 """
 
-from typing import Annotated
+import math
+from dataclasses import replace
+from typing import Annotated, Any
 
 from pydantic.dataclasses import dataclass
 
+from aegle.diagnosis.patient_facts import PatientFacts, Stated
 from aegle.diagnosis.rule import REVIEW, Rule, load
 from aegle.diagnosis.rule_evaluation import Outcome, evaluate
+from aegle.diagnosis.rule_suggestion import Ruled, facts_for, measured, suggestion_of, values_of
 from aegle.domain.codes import LUNGS, body_part
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import Findings, Lesion, LesionKind, Statistics, Suggestion
+from aegle.domain.suggestion import Alternative, Input, InputSource
 from aegle.domain.text import Text
 from aegle.options import option
 
+EXAMINATION = "examination"
+BASELINE = "baseline"
+NOTHING_STATED = PatientFacts()
 FOR_IMAGES = ("lung-rads",)
 """Rules whose facts can be measured on images; the others are asked by hand."""
 
@@ -32,7 +40,11 @@ class SuggestOptions:
 
 
 def suggest(
-    examination_is_screening: bool, findings: Findings, *, options: SuggestOptions
+    examination_is_screening: bool,
+    findings: Findings,
+    *,
+    options: SuggestOptions,
+    stated: PatientFacts = NOTHING_STATED,
 ) -> tuple[Suggestion, ...]:
     """Say what the rule makes of an examination and of each lung lesion.
 
@@ -40,6 +52,8 @@ def suggest(
         examination_is_screening: Whether the CT was made for lung cancer screening.
         findings: What was measured.
         options: The rule and the limit between solid and not.
+        stated: What is stated of the patient and of single lesions; it goes before what is
+            assumed, and a stated type before the density.
 
     Returns:
         The examination first, then its lung lesions in the order given. The category of the
@@ -54,25 +68,27 @@ def suggest(
         raise OptionError(f"No rule '{options.rule}' that asks images alone; known: {known}.")
     rule = load(options.rule)
     if not examination_is_screening:
-        return (_not_applicable(rule),)
-    lesions = [o for o in findings.lesions if _is_lung_nodule(o)]
-    each = [(o, *_judge(rule, o, options)) for o in lesions]
-    outcomes = [outcome for _, outcome, _ in each]
+        return (_not_applicable(rule, findings),)
+    each = [_judge(rule, o, options, stated) for o in lung_nodules(findings)]
     return (
-        _examination(rule, outcomes, _shows_lungs(findings)),
-        *(_suggestion(rule, o.id, outcome, reason) for o, outcome, reason in each),
+        _examination(rule, each, findings, stated),
+        *(suggestion_of(rule, one, findings.study_uid) for one in each),
     )
 
 
-def _not_applicable(rule: Rule) -> Suggestion:
-    return Suggestion(
-        rule=rule.title,
-        applies=False,
-        category="",
-        subject="examination",
-        reason=Text("not applicable: not a screening CT"),
-        citation=rule.citation,
+def _not_applicable(rule: Rule, findings: Findings) -> Suggestion:
+    reason = Text("not applicable: not a screening CT")
+    made = suggestion_of(
+        rule,
+        Ruled(subject=EXAMINATION, outcome=Outcome(category="", reason=reason), reason=reason),
+        findings.study_uid,
     )
+    return replace(made, applies=False)
+
+
+def lung_nodules(findings: Findings) -> tuple[Lesion, ...]:
+    """Return the lesions in the lungs that are no lymph nodes."""
+    return tuple(o for o in findings.lesions if _is_lung_nodule(o))
 
 
 def _is_lung_nodule(lesion: Lesion) -> bool:
@@ -83,33 +99,119 @@ def _shows_lungs(findings: Findings) -> bool:
     return any(body_part(organ.name) in LUNGS for organ in findings.organs)
 
 
-def _judge(rule: Rule, lesion: Lesion, options: SuggestOptions) -> tuple[Outcome, Text]:
+def _judge(rule: Rule, lesion: Lesion, options: SuggestOptions, stated: PatientFacts) -> Ruled:
     """Return the outcome for one lesion and the measurements it rests on."""
-    density = _density(lesion)
-    if density is None:
-        reason = Text("Density of the nodule is not known, so solid cannot be assumed.")
-        return Outcome(category=REVIEW, reason=reason), reason
     facts = {
+        **density_type(lesion, options),
+        **facts_for(rule, stated, lesion.id),
+        "screening": Stated(value=True, source=InputSource.EXAMINATION),
+        "d": measured(lesion.mean_diameter_mm),
+    }
+    known = values_of(facts)
+    also = density_input(lesion)
+    if "type" not in facts:
+        reason = _why_no_type(lesion)
+        return Ruled(
+            subject=lesion.id,
+            outcome=Outcome(category=REVIEW, reason=reason, missing=("type",)),
+            reason=reason,
+            facts=facts,
+            lesion=lesion,
+            alternatives=_by_type(rule, known),
+            also=also,
+        )
+    outcome = evaluate(rule, known)
+    return Ruled(
+        subject=lesion.id,
+        outcome=outcome,
+        reason=outcome.reason if outcome.category == REVIEW else _measures(lesion, known),
+        facts=facts,
+        lesion=lesion,
+        alternatives=_if_new(rule, known, outcome),
+        also=also,
+    )
+
+
+def density_type(lesion: Lesion, options: SuggestOptions) -> dict[str, Stated]:
+    """Return that a lesion is solid if its density says so, else nothing."""
+    density = _density(lesion)
+    if density is None or not density.mean >= options.solid_from_hu:
+        return {}
+    return {"type": measured("solid")}
+
+
+def density_input(lesion: Lesion) -> tuple[Input, ...]:
+    """Return the measured density that the type of a lesion rests on, if it is known."""
+    density = _density(lesion)
+    if density is None or math.isnan(density.mean):
+        return ()
+    return (
+        Input(
+            name="mean_hu",
+            meaning="mean density",
+            value=f"{density.mean:.0f}",
+            unit="HU",
+            source=InputSource.MEASURED,
+        ),
+    )
+
+
+def _why_no_type(lesion: Lesion) -> Text:
+    density = _density(lesion)
+    if density is None or math.isnan(density.mean):
+        return Text("Density of the nodule is not known, so solid cannot be assumed.")
+    return Text(
+        "Mean density {mean_hu:.0f} HU: ground glass and part-solid cannot be told apart "
+        "(mean diameter {mean_mm:.1f} mm).",
+        {"mean_hu": density.mean, "mean_mm": lesion.mean_diameter_mm},
+    )
+
+
+def _measures(lesion: Lesion, known: dict[str, Any]) -> Text:
+    facts: dict[str, str | int | float] = {
         "mean_mm": lesion.mean_diameter_mm,
         "longest_mm": lesion.diameters.longest_mm,
         "perpendicular_mm": lesion.diameters.perpendicular_mm,
-        "mean_hu": density.mean,
     }
-    if not density.mean >= options.solid_from_hu:
-        reason = Text(
-            "Mean density {mean_hu:.0f} HU: ground glass and part-solid cannot be told apart "
-            "(mean diameter {mean_mm:.1f} mm).",
+    density, status = _density(lesion), known.get("status", BASELINE)
+    if density is None or (known["type"], status) != ("solid", BASELINE):
+        facts |= {"type": str(known["type"]), "status": str(status)}
+        return Text(
+            "Nodule ({type}, {status}), mean diameter {mean_mm:.1f} mm "
+            "({longest_mm:.1f} × {perpendicular_mm:.1f} mm).",
             facts,
         )
-        return Outcome(category=REVIEW, reason=reason), reason
-    outcome = evaluate(rule, {"type": "solid", "status": "baseline", "d": lesion.mean_diameter_mm})
-    if outcome.category == REVIEW:
-        return outcome, outcome.reason
-    return outcome, Text(
+    return Text(
         "Solid nodule at baseline, mean diameter {mean_mm:.1f} mm "
         "({longest_mm:.1f} × {perpendicular_mm:.1f} mm), mean density {mean_hu:.0f} HU.",
-        facts,
+        facts | {"mean_hu": density.mean},
     )
+
+
+def _by_type(rule: Rule, known: dict[str, Any]) -> tuple[Alternative, ...]:
+    """Return what the rule says for each type that the density leaves open."""
+    wholly_solid = known["d"]
+    open_types = (
+        (Text("if it is solid"), {"type": "solid"}),
+        (
+            Text("if it is part-solid and almost wholly solid"),
+            {"type": "part_solid", "s": wholly_solid},
+        ),
+        (Text("if it is ground glass"), {"type": "ggn"}),
+    )
+    said = [(why, evaluate(rule, known | facts)) for why, facts in open_types]
+    return tuple(Alternative(category=o.category, reason=why) for why, o in said)
+
+
+def _if_new(rule: Rule, known: dict[str, Any], outcome: Outcome) -> tuple[Alternative, ...]:
+    """Return what holds if a nodule taken as seen for the first time is new."""
+    if known.get("status", BASELINE) != BASELINE:
+        return ()
+    new = evaluate(rule, known | {"status": "new"})
+    if new.category == outcome.category:
+        return ()
+    why = Text("if it is new since an earlier screening examination")
+    return (Alternative(category=new.category, reason=why, next_step=new.next_step),)
 
 
 def _density(lesion: Lesion) -> Statistics | None:
@@ -118,31 +220,32 @@ def _density(lesion: Lesion) -> Statistics | None:
     return next((s for s in on_ct if s.image == lesion.image), next(iter(on_ct), None))
 
 
-def _suggestion(rule: Rule, subject: str, outcome: Outcome, reason: Text) -> Suggestion:
-    return Suggestion(
-        rule=rule.title,
-        applies=True,
-        category=outcome.category,
-        subject=subject,
-        reason=reason,
-        row=outcome.row,
-        citation=rule.citation,
-    )
-
-
-def _examination(rule: Rule, outcomes: list[Outcome], shows_lungs: bool) -> Suggestion:
+def _examination(
+    rule: Rule, each: list[Ruled], findings: Findings, stated: PatientFacts
+) -> Suggestion:
     """Return the most suspicious category; open findings count unless it needs action anyway."""
-    category, reason, row = _summary(rule, outcomes, shows_lungs)
-    return Suggestion(
-        rule=rule.title,
-        applies=True,
+    outcomes = [one.outcome for one in each]
+    category, reason, row = _summary(rule, outcomes, _shows_lungs(findings))
+    basis = next((o.row_basis for o in outcomes if o.row is row and row is not None), None)
+    outcome = Outcome(
         category=category,
-        subject="examination",
         reason=reason,
         row=row,
+        row_basis=basis,
         next_step=rule.next_step(category),
-        citation=rule.citation,
     )
+    facts = facts_for(rule, stated, "")
+    categories = tuple(
+        Input(
+            name=one.subject,
+            meaning="category of the nodule",
+            value=f"{one.subject}: {one.outcome.category}",
+            source=InputSource.MEASURED,
+        )
+        for one in each
+    )
+    ruled = Ruled(subject=EXAMINATION, outcome=outcome, reason=reason, facts=facts, also=categories)
+    return suggestion_of(rule, ruled, findings.study_uid)
 
 
 def _summary(

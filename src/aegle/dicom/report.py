@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code as DicomCode
 
 from aegle import __version__
-from aegle.dicom import attributes, report_course, segmentation
+from aegle.dicom import attributes, report_course, report_suggestions, segmentation
 from aegle.dicom.attributes import ObjectIdentity
 from aegle.dicom.report_course import (
     LONG_AXIS,
@@ -47,7 +47,7 @@ from aegle.domain.finding import (
 )
 from aegle.domain.study import Image, Patient
 from aegle.domain.volume import Quantity
-from aegle.record.identity import derive_uid, digest
+from aegle.record.identity import derive_uid
 
 _VOLUME = DicomCode("118565006", "SCT", "Volume")
 _MILLILITRE = DicomCode("ml", "UCUM", "milliliter")
@@ -162,7 +162,7 @@ def compose(
         now,
         *(part for lesion in lesions for part in _lesion_content(lesion)),
         repr(organs),
-        str([(s.subject, s.rule, s.category) for s in applying]),
+        str([(s.subject, s.rule, s.category, s.id) for s in applying]),
         source.segmentation_uid,
         *((time_point.content,) if time_point is not None else ()),
     )
@@ -295,10 +295,10 @@ def _lesion_group(lesion: Lesion, suggestions: Iterable[Suggestion], source: _So
         finding_type=_dicom(_KINDS[lesion.kind]),
         finding_sites=_sites(lesion.site),
         measurements=measurements,
-        qualitative_evaluations=[
-            *report_course.roles(lesion.id, source.time_point),
-            *(_evaluation(s) for s in suggestions if s.subject == lesion.id),
-        ],
+        **report_suggestions.suggested(
+            [s for s in suggestions if s.subject == lesion.id],
+            report_course.roles(lesion.id, source.time_point),
+        ),
     )
 
 
@@ -327,7 +327,7 @@ def _examination_group(suggestions: Iterable[Suggestion], source: _Source) -> An
             identifier="examination",
         ),
         finding_type=_dicom(_EXAMINATION),
-        qualitative_evaluations=[_evaluation(s) for s in suggestions],
+        **report_suggestions.suggested(suggestions),
     )
 
 
@@ -370,17 +370,6 @@ def _statistics(statistics: Statistics) -> Iterator[sr.Measurement]:
 def _sites(name: str) -> list[sr.FindingSite] | None:
     site = codes.BODY_PARTS.get(name)
     return None if site is None else [sr.FindingSite(anatomic_location=_dicom(site))]
-
-
-def _evaluation(suggestion: Suggestion) -> sr.QualitativeEvaluation:
-    return sr.QualitativeEvaluation(
-        name=_private(suggestion.rule), value=_private(suggestion.category)
-    )
-
-
-def _private(meaning: str) -> DicomCode:
-    shown = attributes.printable(meaning)
-    return DicomCode(digest(meaning)[: attributes.SHORT_STRING], PRIVATE_SCHEME, shown)
 
 
 def _dicom(code: Code) -> DicomCode:

@@ -12,6 +12,7 @@ from aegle.domain.plan_check import PlanCheck
 from aegle.domain.response import FollowUp
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Examination, Patient
+from aegle.domain.suggestion import Review
 from aegle.domain.text import Text
 from aegle.domain.worklist import Worklist
 
@@ -144,3 +145,5 @@ class CaseResults:
     worklist: Worklist
     provenance: Provenance
     assessments: AllAssessments = AllAssessments(())
+    reviews: tuple[Review, ...] = ()
+    """What persons decided about the suggestions, oldest first."""

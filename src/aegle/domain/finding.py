@@ -4,6 +4,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aegle.domain.structure import Structure
+from aegle.domain.suggestion import (
+    Alternative,
+    Evidence,
+    Input,
+    Maker,
+    OutOfDistribution,
+    PredictionSet,
+)
 from aegle.domain.text import Text
 
 Position = tuple[float, float, float]
@@ -91,20 +99,38 @@ class OrganMeasure:
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """What a published rule says about a finding; a person decides."""
+    """What a published rule or a trained model says about a finding; a person decides."""
 
     rule: str
-    """Title with version, e.g. ``Lung-RADS v2022``."""
+    """Title with version, e.g. ``Lung-RADS v2022``, or the model's name."""
     applies: bool
     category: str
     """The rule's own category; empty if it does not apply, ``REVIEW`` if no row covers it."""
     subject: str
-    """Lesion id, or ``examination``."""
+    """Lesion id, ``examination``, or the name of an image."""
     reason: Text
     row: Text | None = None
     """The row of the rule that fired."""
     next_step: Text | None = None
     citation: str = ""
+    id: str = ""
+    """Derived from all that it says and rests on: another suggestion has another id."""
+    made_by: Maker | None = None
+    probability: float | None = None
+    """Calibrated, of a model; or the one that a published model computes."""
+    prediction_set: PredictionSet | None = None
+    out_of_distribution: OutOfDistribution | None = None
+    inputs: tuple[Input, ...] = ()
+    """What it was made from; those that are missing have no value."""
+    assumed: tuple[Text, ...] = ()
+    """What was not stated and therefore assumed."""
+    cautions: tuple[Text, ...] = ()
+    confirmed: Text | None = None
+    """How far the row is confirmed by the primary document."""
+    evidence: tuple[Evidence, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    limits: tuple[Text, ...] = ()
+    """For what and whom it may be used."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

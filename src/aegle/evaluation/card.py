@@ -14,6 +14,7 @@ from aegle.evaluation.outline_card import Judged as Located
 from aegle.evaluation.outline_card import outline_card_section
 from aegle.evaluation.page import RESEARCH_USE
 from aegle.evaluation.probes import PROBES
+from aegle.evaluation.reporting import reporting_section
 from aegle.evaluation.scores import SCORES
 from aegle.evaluation.shortcuts import AuditRow
 from aegle.evaluation.subgroups import SubgroupTable
@@ -96,6 +97,7 @@ def card(facts: CardFacts, evaluation: Evaluation) -> str:
         ("Ethical considerations", _list((*facts.ethical, *ETHICAL))),
         ("Limits", _list(str(sentence) for sentence in limits(evaluation))),
         ("How to reproduce", _reproduce(facts)),
+        ("Reporting checklists", reporting_section(_answers(facts) | _measured(evaluation))),
     )
     return f"# {_line(facts.name)}\n\n**{RESEARCH_USE}**\n\n{_sections(parts)}"
 
@@ -117,9 +119,57 @@ def located_card(facts: CardFacts, evaluation: Located) -> str:
     last = (
         ("Ethical considerations", _list((*facts.ethical, *ETHICAL))),
         ("How to reproduce", _reproduce(facts)),
+        ("Reporting checklists", reporting_section(_answers(facts) | LOCATED)),
     )
     body = "\n".join((_sections(first), outline_card_section(evaluation), _sections(last)))
     return f"# {_line(facts.name)}\n\n**{RESEARCH_USE}**\n\n{body}"
+
+
+LOCATED = {
+    "metrics": "Metrics",
+    "intervals": "Metrics",
+    "groups": "Metrics",
+    "counts": "Metrics",
+    "failures": "Metrics",
+    "limits": "Limits",
+}
+"""Where the card of a model that outlines or finds boxes answers what is measured."""
+
+
+def _answers(facts: CardFacts) -> dict[str, str]:
+    """Return where the card answers what cannot be measured; empty where nothing is known."""
+    known = {
+        "network": (facts.network, "Model details"),
+        "task": (facts.task, "Model details"),
+        "classes": (facts.classes, "Model details"),
+        "made_for": (facts.made_for, "Model details"),
+        "digest": (facts.digest, "Model details"),
+        # What every card says is no answer about this model.
+        "intended_use": (facts.intended_use, "Intended use"),
+        "out_of_scope": (facts.out_of_scope, "Out of scope"),
+        "ethical": (facts.ethical, "Ethical considerations"),
+        "training_data": (facts.training_data, "Training data"),
+        "evaluation_data": (facts.evaluation_data, "Evaluation data"),
+        "recipe": (facts.recipe, "How to reproduce"),
+        "command": (facts.command, "How to reproduce"),
+        "versions": (facts.versions, "How to reproduce"),
+    }
+    return {name: place if said else "" for name, (said, place) in known.items()}
+
+
+def _measured(evaluation: Evaluation) -> dict[str, str]:
+    """Return where the card answers what was measured; empty where it was not."""
+    known = {
+        "metrics": (evaluation.measured.estimates, "Metrics"),
+        "intervals": (evaluation.measured.estimates, "Metrics"),
+        "groups": (evaluation.measured.groups, "Evaluation data"),
+        "counts": (evaluation.measured.counts, "Evaluation data"),
+        "sources": (evaluation.sources, "Metrics"),
+        "subgroups": (any(t.subgroups for t in evaluation.subgroups), "Subgroups"),
+        "audit": (evaluation.audit, "Shortcut audit"),
+        "limits": (tuple(limits(evaluation)), "Limits"),
+    }
+    return {name: place if said else "" for name, (said, place) in known.items()}
 
 
 def _sections(parts: Sequence[tuple[str, str]]) -> str:

@@ -51,16 +51,15 @@ def _row(quality: ImageQuality, words: Words) -> tuple[Cell, ...]:
     )
 
 
-def classification_blocks(results: CaseResults, visit: int, words: Words) -> Iterator[Block]:
-    """Yield what a model says of each image, and why it says nothing of others."""
+def notice_blocks(results: CaseResults, visit: int, words: Words) -> Iterator[Block]:
+    """Yield why models say nothing of some images."""
     assessed = assessments_of(results, visit)
-    for classification in assessed.classifications:
-        yield _card(classification, words)
     for notice in dict.fromkeys(assessed.notices):
         yield Paragraph(words.text(notice), Tone.CALM)
 
 
-def _card(classification: ImageClassification, words: Words) -> Card:
+def classification_card(classification: ImageClassification, words: Words) -> Card:
+    """Return what a model says of an image."""
     pairs = sorted(zip(classification.probabilities, classification.classes, strict=True))[::-1]
     probability, likeliest = pairs[0]
     told = ", ".join(f"{clean(words.name(name))} {share:.0%}" for share, name in pairs)

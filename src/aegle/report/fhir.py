@@ -15,11 +15,12 @@ import aegle
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Lesion, OrganMeasure, Statistics, Suggestion
 from aegle.domain.study import Examination, Patient
+from aegle.domain.suggestion import standing
 from aegle.domain.timeline import LesionStatus
 from aegle.domain.volume import Quantity
 from aegle.record.identity import digest
 from aegle.report import fhir_codes as codes
-from aegle.report import fhir_follow
+from aegle.report import fhir_follow, fhir_suggestions
 from aegle.report.fhir_check import require_sound
 from aegle.report.fhir_codes import Json, component, concept, quantity
 from aegle.report.files import write_whole
@@ -67,14 +68,19 @@ class _Writer:
     def __init__(self, results: CaseResults) -> None:
         self._results = results
         self._patient = results.examinations.patient
+        self._reviews = standing(results.reviews)
 
     def resources(self) -> Iterator[Json]:
         yield _patient(self._patient, self._id("Patient"))
         yield self._device()
+        for maker in fhir_suggestions.makers(self._results.suggestions.visits):
+            key = fhir_suggestions.maker_key(maker)
+            yield fhir_suggestions.device(maker, self._id("Device", key))
         for number, visit in enumerate(self._results.examinations.visits):
             yield self._study(visit)
             observations = [*self._measures(number, visit), *self._judgements(number, visit)]
             yield from observations
+            yield from self._issues(number, visit)
             yield self._report(visit, observations)
         plan = self._plan()
         if plan is not None:
@@ -145,12 +151,11 @@ class _Writer:
             yield self._observation(visit, key, _organ(organ))
 
     def _judgements(self, number: int, visit: Examination) -> Iterator[Json]:
-        suggestions = self._results.suggestions.visits
         lesions = {lesion.id for lesion in findings_of(self._results, number).lesions}
-        for place, suggestion in enumerate(
-            suggestions[number] if number < len(suggestions) else ()
-        ):
-            content = _suggestion(suggestion)
+        for place, suggestion in enumerate(self._suggestions(number)):
+            review = self._reviews.get(suggestion.id)
+            content = fhir_suggestions.observation(suggestion, review)
+            content["device"] = self._maker(suggestion)
             if suggestion.subject in lesions:
                 key = ("Observation", visit.study_uid, "lesion", suggestion.subject)
                 content["derivedFrom"] = [self._reference(*key)]
@@ -197,6 +202,29 @@ class _Writer:
                 if lesion.id == entry.lesion_id:
                     return lesion.tracking_uid
         return ""
+
+    def _suggestions(self, number: int) -> tuple[Suggestion, ...]:
+        visits = self._results.suggestions.visits
+        return visits[number] if number < len(visits) else ()
+
+    def _maker(self, suggestion: Suggestion) -> Json:
+        if suggestion.made_by is None:
+            return self._reference("Device")
+        return self._reference("Device", fhir_suggestions.maker_key(suggestion.made_by))
+
+    def _issues(self, number: int, visit: Examination) -> Iterator[Json]:
+        """Yield what a person has to look at."""
+        for place, said in enumerate(self._suggestions(number)):
+            if not fhir_suggestions.asks_for_attention(said):
+                continue
+            key = (visit.study_uid, "rule", said.rule, str(place))
+            references = {
+                "id": self._id("DetectedIssue", *key),
+                "patient": self._reference("Patient"),
+                "author": self._maker(said),
+                "observation": self._reference("Observation", *key),
+            }
+            yield fhir_suggestions.issue(said, self._reviews.get(said.id), references)
 
     def _report(self, visit: Examination, observations: list[Json]) -> Json:
         results = [
@@ -316,21 +344,6 @@ def _organ(organ: OrganMeasure) -> Json:
         "bodySite": codes.body_site(clean(organ.name)),
         **({"component": c} if (c := _statistics(organ.statistics)) else {}),
     }
-
-
-def _suggestion(suggestion: Suggestion) -> Json:
-    parts = (suggestion.reason, suggestion.row, suggestion.next_step)
-    notes = [str(part) for part in parts if part is not None]
-    if suggestion.citation:
-        notes.append(suggestion.citation)
-    code = concept(text=clean(suggestion.rule))
-    absent = (codes.DATA_ABSENT, "not-applicable", "Not Applicable")
-    value = (
-        {"valueCodeableConcept": concept(text=clean(suggestion.category))}
-        if suggestion.applies and suggestion.category
-        else {"dataAbsentReason": concept(absent)}
-    )
-    return {"code": code, **value, "note": [{"text": clean(n)} for n in notes if n.strip()]}
 
 
 def _conclusion(observations: list[Json]) -> str:

@@ -108,6 +108,19 @@ REQUIRED: dict[str, frozenset[str]] = {
             "unknown",
         }
     ),
+    "DetectedIssue.status": frozenset(
+        {
+            "registered",
+            "preliminary",
+            "final",
+            "amended",
+            "corrected",
+            "cancelled",
+            "entered-in-error",
+            "unknown",
+        }
+    ),
+    "DetectedIssue.severity": frozenset({"high", "moderate", "low"}),
     "CarePlan.status": frozenset(
         {"draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"}
     ),
@@ -135,10 +148,34 @@ TARGETS: dict[str, frozenset[str]] = {
     "DiagnosticReport.subject": frozenset({"Patient"}),
     "DiagnosticReport.imagingStudy": frozenset({"ImagingStudy"}),
     "DiagnosticReport.result": frozenset({"Observation"}),
+    "DetectedIssue.patient": frozenset({"Patient"}),
+    "DetectedIssue.author": frozenset({"Device"}),
+    "DetectedIssue.evidence.detail": frozenset({"Observation"}),
     "CarePlan.subject": frozenset({"Patient"}),
     "CarePlan.supportingInfo": frozenset({"ImagingStudy", "Observation"}),
 }
 """Resource types that a reference may point to."""
+
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "Patient": ("identifier", "gender"),
+    "Device": ("status", "deviceName", "version"),
+    "ImagingStudy": ("status", "subject", "identifier"),
+    "Observation": ("status", "category", "code", "subject", "device", "derivedFrom"),
+    "DiagnosticReport": ("status", "code", "subject", "imagingStudy", "conclusion"),
+    "DetectedIssue": ("status", "code", "severity", "patient", "author", "evidence"),
+    "CarePlan": ("status", "intent", "subject"),
+}
+"""Resources of the export, and what each has to say."""
+
+ABSENT_REASONS = frozenset(
+    {
+        *("unknown", "asked-unknown", "temp-unknown", "not-asked", "asked-declined", "masked"),
+        *("not-applicable", "unsupported", "as-text", "error", "not-a-number"),
+        *("negative-infinity", "positive-infinity", "not-performed", "not-permitted"),
+    }
+)
+"""Codes of FHIR's data-absent-reason."""
 
 
 def concept(*codes: tuple[str, str, str], text: str = "") -> Json:

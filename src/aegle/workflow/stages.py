@@ -6,7 +6,8 @@ data at hand it says in its result; only data that cannot be used at all raise a
 
 from dataclasses import dataclass, replace
 
-from aegle.diagnosis.suggest import SuggestOptions, suggest
+from aegle.diagnosis.case_suggestions import suggest_all
+from aegle.diagnosis.suggest import SuggestOptions
 from aegle.domain.assessment import AllAssessments, VisitAssessments
 from aegle.domain.case import (
     AllFindings,
@@ -191,12 +192,19 @@ def measure(
 
 
 def suggest_categories(
-    examinations: Examinations, findings: AllFindings, *, options: SuggestOptions
+    examinations: Examinations,
+    findings: AllFindings,
+    assessments: AllAssessments,
+    *,
+    options: SuggestOptions,
 ) -> AllSuggestions:
-    """Ask the published rules about every visit."""
-    pairs = zip(examinations.visits, findings.visits, strict=True)
+    """Ask the published rules about every visit, and take over what models said."""
+    visits = zip(examinations.visits, findings.visits, assessments.visits, strict=True)
     return AllSuggestions(
-        tuple(suggest(visit.is_screening, found, options=options) for visit, found in pairs)
+        tuple(
+            suggest_all(visit, found, options=options, assessed=assessed)
+            for visit, found, assessed in visits
+        )
     )
 
 

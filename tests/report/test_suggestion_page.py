@@ -1,0 +1,183 @@
+"""``aegle suggest``: a case's page, numbers, cards and reviews; every claim is one click away."""
+
+import json
+import re
+from datetime import datetime
+
+import pytest
+
+from aegle import api, cli
+from aegle.domain.case import AllFindings, Examinations, Segmentations
+from aegle.domain.errors import FileError, OptionError
+from aegle.report.cds_check import card_problems, feedback_problems
+from aegle.report.fhir_check import problems
+from aegle.workflow import case_folder
+from aegle.workflow.suggesting import STAGES
+
+NOW = datetime(2026, 7, 1, 8)
+FACTS = {
+    "facts": {"known_cancer": False, "immunosuppressed": False, "high_risk": True},
+    "records": [
+        {"system": "http://loinc.org", "code": "1988-5", "value": 4.2, "unit": "mg/L"},
+    ],
+}
+
+
+@pytest.fixture
+def folder(case, tmp_path):
+    """Keep the made case as ``aegle run`` does, up to its findings."""
+    from aegle.domain.assessment import AllAssessments, VisitAssessments
+
+    kept = {
+        Examinations: case.examinations,
+        Segmentations: case.segmentations,
+        AllFindings: case.findings,
+        AllAssessments: AllAssessments(tuple(VisitAssessments() for _ in range(3))),
+    }
+    with case_folder.opened(tmp_path / "case") as opened:
+        for name, kind in STAGES.items():
+            opened.keep(name, "key", kept[kind])
+    return tmp_path / "case"
+
+
+def numbers(folder, **more):
+    return api.suggestion_numbers(api.suggest(folder, now=NOW, **more))
+
+
+def test_page_numbers_cards_and_fhir_are_written_and_sound(folder):
+    found = numbers(folder, facts=FACTS)
+
+    first, second, _ = found["visits"]
+    assert [(s["subject"], s["category"]) for s in first["suggestions"]] == [
+        ("examination", "4B"),
+        ("L1", "4B"),
+    ]
+    assert [(s["rule"], s["applies"]) for s in second["suggestions"]] == [
+        ("Lung-RADS v2022", False),
+        ("Fleischner 2017", True),
+    ]
+    assert second["suggestions"][1]["category"].startswith("consider CT 3m")
+    assert json.loads((folder / "suggestions.json").read_text("utf-8")) == found
+    cards = json.loads((folder / "cds-cards.json").read_text("utf-8"))
+    assert card_problems({"cards": cards["cards"]}) == []
+    bundle = json.loads((folder / "fhir-suggestions.json").read_text("utf-8"))
+    assert problems(bundle) == []
+
+
+def test_every_suggestion_has_its_reasons_one_click_away(folder):
+    found = numbers(folder, facts=FACTS)
+    page = (folder / "suggestions.html").read_text("utf-8")
+    opened = re.findall(r"<details><summary>(.*?)</details>", page, re.DOTALL)
+    every = [s for visit in found["visits"] for s in visit["suggestions"] if s["applies"]]
+
+    assert len(opened) == len(every)
+    for said, text in zip(every, opened, strict=True):
+        assert said["id"] in text
+        assert said["made_by"]["digest"] in text
+        assert "Made for" in text
+        assert all(i["meaning"] in text for i in said["inputs"])
+
+
+def test_the_page_is_chinese_for_a_chinese_reader(folder):
+    api.suggest(folder, facts=FACTS, language="zh", now=NOW)
+    page = (folder / "suggestions.html").read_text("utf-8")
+
+    assert 'lang="zh-CN"' in page
+    assert "理由与依据" in page
+    for english in ("Reasons and evidence", "Limits of use", "not reviewed", "mean diameter"):
+        assert english not in page
+
+
+def test_facts_are_kept_and_used_again(folder):
+    stated, again = numbers(folder, facts=FACTS), numbers(folder)
+
+    assert stated == again
+    assert numbers(folder, facts={}) != again
+
+
+def test_reviews_are_added_and_never_changed(folder):
+    chosen = numbers(folder)["visits"][0]["suggestions"][1]["id"]
+    accepting = {"suggestion": chosen, "decision": "accepted", "by": "Dr Wu"}
+    overriding = {
+        **{"suggestion": chosen, "decision": "overridden", "by": "Dr Roe"},
+        **{"reason": "spiculated", "category": "4X"},
+    }
+
+    first = numbers(folder, review=accepting)["reviews"]
+    kept = sorted((folder / "reviews").iterdir())[0].read_bytes()
+    found = numbers(folder, review=overriding)
+
+    assert found["reviews"][0] == first[0]
+    assert found["reviews"][1]["replaces"] == first[0]["id"]
+    assert sorted((folder / "reviews").iterdir())[0].read_bytes() == kept
+    assert found["visits"][0]["suggestions"][1]["review"] == found["reviews"][1]
+    page = (folder / "suggestions.html").read_text("utf-8")
+    assert "spiculated" in page
+    assert "replaced" in page
+    cards = json.loads((folder / "cds-cards.json").read_text("utf-8"))
+    assert feedback_problems({"feedback": cards["feedback"]}) == []
+    assert [f["outcome"] for f in cards["feedback"]] == ["overridden"]
+
+
+def test_a_review_stays_with_what_it_was_about(folder):
+    """Other facts make another suggestion, which nobody has reviewed."""
+    chosen = numbers(folder)["visits"][1]["suggestions"][1]["id"]
+    numbers(folder, review={"suggestion": chosen, "decision": "accepted", "by": "Dr Wu"})
+
+    found = numbers(folder, facts=FACTS)
+
+    assert found["visits"][1]["suggestions"][1]["review"] is None
+    assert len(found["reviews"]) == 1
+    assert "of an earlier state of the case" in (folder / "suggestions.html").read_text("utf-8")
+
+
+def test_a_review_that_was_changed_is_noticed(folder):
+    chosen = numbers(folder)["visits"][0]["suggestions"][0]["id"]
+    numbers(folder, review={"suggestion": chosen, "decision": "accepted", "by": "Dr Wu"})
+    (file,) = (folder / "reviews").iterdir()
+    file.write_text(file.read_text("utf-8").replace("Dr Wu", "Dr No"), "utf-8")
+
+    with pytest.raises(FileError, match="was changed after it was written"):
+        numbers(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--accept", "S-0", "--by", "Dr Wu"], "No suggestion 'S-0'"),
+        (["--accept", "S-0", "--override", "S-0", "--by", "Dr Wu"], "not both"),
+        (["--by", "Dr Wu"], "go with --accept"),
+        (["--facts", "nowhere.json"], "cannot be read"),
+    ],
+)
+def test_bad_usage_ends_with_2(folder, arguments, words, capsys):
+    assert cli.main(["suggest", str(folder), *arguments]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_decision_lacks_nothing(folder):
+    chosen = numbers(folder)["visits"][0]["suggestions"][0]["id"]
+
+    for review in (
+        {"suggestion": chosen, "decision": "accepted", "by": ""},
+        {"suggestion": chosen, "decision": "overridden", "by": "Dr Wu"},
+        {"suggestion": chosen, "decision": "maybe", "by": "Dr Wu"},
+        {"suggestion": chosen, "decision": "accepted"},
+    ):
+        with pytest.raises(OptionError):
+            numbers(folder, review=review)
+    assert not list((folder / "reviews").glob("*"))
+
+
+def test_only_a_finished_case_is_taken(tmp_path, capsys):
+    assert cli.main(["suggest", str(tmp_path)]) == 2
+    assert "no case of Aegle" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_command_tells_ids_reasons_and_what_is_missing(folder, capsys):
+    assert cli.main(["suggest", str(folder), "--now", NOW.isoformat()]) == 0
+
+    shown = capsys.readouterr().out
+    assert re.search(r"S-[0-9a-f]{10} {2}Lung-RADS v2022, L1: 4B", shown)
+    assert "Missing: known_cancer, immunosuppressed, high_risk" in shown
+    assert "suggestions.html" in shown
