@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from aegle.evaluation.calibration_tests import folds_by_group
 from aegle.learning.applicability import FOLDS, features_and_logits, fit, kept_with
@@ -31,7 +32,9 @@ def main(model_file: Path, run: Path, out: Path) -> None:
     kept = [place for place, name in enumerate(names) if name in group_of]
     values = np.load(index.with_name("values.npy"), mmap_mode="r", allow_pickle=False)[kept]
     folds = folds_by_group([group_of[names[place]] for place in kept], FOLDS)
-    save(kept_with(model, fit(*features_and_logits(model, values), folds)), out)
+    found = fit(*features_and_logits(model, values), folds)
+    is_half = any(v.dtype == np.float16 for v in load_file(model_file).values())
+    save(kept_with(model, found), out, half=is_half)
 
 
 if __name__ == "__main__":

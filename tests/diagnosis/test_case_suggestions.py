@@ -9,14 +9,15 @@ from importlib.resources import files
 import pytest
 from tests.diagnosis.test_suggest import LUNG, nodule
 
-from aegle.diagnosis.case_suggestions import suggest_all
+from aegle.diagnosis.case_suggestions import of_classification, suggest_all
 from aegle.diagnosis.patient_facts import patient_facts
 from aegle.diagnosis.suggest import SuggestOptions
 from aegle.domain.assessment import ImageClassification, VisitAssessments
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import Findings
 from aegle.domain.study import Examination, Patient
-from aegle.domain.suggestion import InputSource
+from aegle.domain.suggestion import InputSource, OutOfDistribution
+from aegle.domain.text import Text
 
 PATIENT = Patient(id="1", birth_date=date(1960, 6, 15), sex="F")
 VISIT = Examination(patient=PATIENT, study_uid="1.2", time=datetime(2026, 1, 5, 9))
@@ -227,3 +228,24 @@ def test_a_model_becomes_a_suggestion_with_its_probability_and_other_classes():
     assert [(a.category, a.probability) for a in found.alternatives] == [("none", 0.2)]
     assert found.made_by.digest == "ab" * 32
     assert found.prediction_set is found.out_of_distribution is None
+
+
+def test_a_model_says_nothing_of_an_image_unlike_those_it_was_trained_on():
+    far = OutOfDistribution(is_outside=True, score=5.0, limit=2.0, method="distance")
+    said = ImageClassification(
+        image="chest",
+        model="pneumonia",
+        model_digest="ab" * 32,
+        classes=("no", "yes"),
+        probabilities=(0.2, 0.8),
+        out_of_distribution=far,
+        notices=(Text("Not applicable to this image."),),
+    )
+
+    found = of_classification(said, "1.2.3")
+
+    assert (found.applies, found.category, found.probability) == (False, "", None)
+    assert found.out_of_distribution == far
+    assert str(found.reason) == "Not applicable to this image."
+    near = replace(said, out_of_distribution=replace(far, is_outside=False), notices=())
+    assert of_classification(near, "1.2.3").category == "yes"

@@ -246,19 +246,25 @@ def of_classification(said: ImageClassification, study_uid: str) -> Suggestion:
         {"likeliest": likeliest, "percent": 100 * probability},
     )
     measured_score = (said.measured,) if str(said.measured) else ()
+    outside = said.out_of_distribution is not None and said.out_of_distribution.is_outside
+    if outside:
+        reason = said.notices[0]
     return Suggestion(
         rule=said.model,
-        applies=True,
-        category=likeliest,
+        applies=not outside,
+        category="" if outside else likeliest,
         subject=said.image,
         reason=reason,
         id=identity(study_uid, maker, (said.image, likeliest, str(reason)), (image,)),
         made_by=maker,
-        probability=probability,
+        probability=None if outside else probability,
+        out_of_distribution=said.out_of_distribution,
         inputs=(image,),
         cautions=said.notices,
         evidence=(Evidence(image=said.image),),
-        alternatives=tuple(
+        alternatives=()
+        if outside
+        else tuple(
             Alternative(category=name, reason=Text("other class of the model"), probability=share)
             for share, name in others
         ),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from aegle.domain.suggestion import OutOfDistribution
 from aegle.domain.text import Text
 
 
@@ -58,6 +59,8 @@ class ImageClassification:
     """Calibrated, one per class."""
     measured: Text = Text("")
     """How good the model was found to be, and on what."""
+    out_of_distribution: OutOfDistribution | None = None
+    """How far the image lies from those the model was trained on; None if the model cannot say."""
     notices: tuple[Text, ...] = ()
 
     @property

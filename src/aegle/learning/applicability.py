@@ -25,6 +25,7 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from aegle.domain.errors import InputError
+from aegle.domain.suggestion import OutOfDistribution
 from aegle.domain.text import Text
 from aegle.learning.model import Model
 from aegle.learning.networks.stages import head
@@ -45,6 +46,9 @@ NOT_APPLICABLE = (
     "Not applicable to this image: it is unlike the images that {model} was trained on "
     "({times:.1f} times the largest usual distance)."
 )
+
+
+METHOD = "squared Mahalanobis distance of the last features, per feature"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -190,17 +194,34 @@ def of_model(model: Model) -> Applicability | None:
         ) from error
 
 
-def notices(model: Model, values: NDArray[np.uint8]) -> tuple[Text | None, ...]:
-    """Return for each prepared image why a model is not applicable to it; None if it is.
+def outside(model: Model, values: NDArray[np.uint8]) -> tuple[OutOfDistribution | None, ...]:
+    """Return for each prepared image how far it lies from what a model was trained on.
 
-    A model whose file does not say what it is applicable to is taken to be applicable.
+    None where the model's file does not say what it is applicable to.
     """
     found = of_model(model)
     if found is None:
         return (None,) * len(values)
     features, _ = features_and_logits(model, values)
-    times = found.distance(features) / found.limit
     return tuple(
-        Text(NOT_APPLICABLE, {"model": model.facts.name, "times": float(one)}) if one > 1 else None
-        for one in times
+        OutOfDistribution(
+            is_outside=bool(one > found.limit), score=float(one), limit=found.limit, method=METHOD
+        )
+        for one in found.distance(features)
     )
+
+
+def notices(model: Model, values: NDArray[np.uint8]) -> tuple[Text | None, ...]:
+    """Return for each prepared image why a model is not applicable to it; None if it is.
+
+    A model whose file does not say what it is applicable to is taken to be applicable.
+    """
+    return tuple(
+        not_applicable(model.facts.name, one) if one is not None and one.is_outside else None
+        for one in outside(model, values)
+    )
+
+
+def not_applicable(model: str, found: OutOfDistribution) -> Text:
+    """Return in words why a model is not applicable to an image."""
+    return Text(NOT_APPLICABLE, {"model": model, "times": found.score / found.limit})

@@ -122,10 +122,12 @@ def _why_not(projection: Projection, model: "Model") -> Text | None:
 
 
 def _classified(projection: Projection, model: "Model") -> ImageClassification:
-    from aegle.learning.applicability import notices
+    from aegle.learning.applicability import not_applicable, outside
 
     values = model.prepared([projection.image.values[0]])
     (probabilities,) = model.probabilities_of(values)
+    (found,) = outside(model, values)
+    is_outside = found is not None and found.is_outside
     return ImageClassification(
         image=projection.name,
         model=model.facts.name,
@@ -133,7 +135,8 @@ def _classified(projection: Projection, model: "Model") -> ImageClassification:
         classes=model.facts.classes,
         probabilities=tuple(float(p) for p in probabilities),
         measured=_measured(model),
-        notices=tuple(why for why in notices(model, values) if why is not None),
+        out_of_distribution=found,
+        notices=(not_applicable(model.facts.name, found),) if found and is_outside else (),
     )
 
 
