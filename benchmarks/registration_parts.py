@@ -59,9 +59,9 @@ def made_pair() -> Pair:
     centre = grid.centre_mm
 
     def to_fixed(points: Points) -> Points:
-        x, y, z = np.moveaxis((points - centre) / 1.0, -1, 0)
-        fade = np.exp(-((x / 130) ** 2 + (y / 130) ** 2 + (z / 130) ** 2))
-        moves = (6 * np.sin(z / 31), 5 * np.cos(x / 37 + 1), 17 * np.cos(y / 70) * np.cos(x / 90))
+        x, y, z = np.moveaxis(points - centre, -1, 0)
+        fade = np.exp(-((x / 230) ** 2 + (y / 230) ** 2 + (z / 230) ** 2))
+        moves = (7 * np.sin(z / 31), 6 * np.cos(x / 37 + 1), 17 * np.cos(y / 70) * np.cos(x / 90))
         return points + fade[..., None] * np.stack(moves, -1)
 
     index = np.moveaxis(np.indices(grid.shape), 0, -1).astype(float)

@@ -1,8 +1,9 @@
 """Another program deforms all pairs of a folder; runs in the peers' environment.
 
 ``python registration_peer.py PEER FOLDER`` reads ``PAIR_fixed.nii.gz`` and ``PAIR_moving.nii.gz``
-(the moving image already on the fixed grid through the common motion). It writes
-``PAIR_PEER.nii.gz``, the displacement in LPS mm on that grid, and ``PAIR_PEER.json``, the time.
+(the moving image already on the fixed grid through the common motion) and writes
+``PAIR_PEER.nii.gz``,
+the displacement in LPS mm on that grid, and ``PAIR_PEER.json``, the time.
 """
 
 import json

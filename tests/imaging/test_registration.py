@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from aegle.domain.errors import GeometryError, InputError, OptionError, QuantityError
 from aegle.domain.grid import Grid
-from aegle.domain.registration import Motion, Verdict
-from aegle.domain.structure import Structure
+from aegle.domain.registration import DisplacementField, Motion, Registration, Verdict
+from aegle.domain.structure import Structure, StructureSet
+from aegle.domain.text import Text
 from aegle.domain.volume import Quantity, Volume
 from aegle.imaging.registration import RegistrationOptions, register
-from aegle.imaging.warp import warp, warp_structure
+from aegle.imaging.warp import warp, warp_structure, warp_structures
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "registration"
 needs_pairs = pytest.mark.skipif(not DATA.exists(), reason=f"registration pairs are not at {DATA}")
@@ -227,6 +230,75 @@ def test_images_structures_and_doses_are_carried(fixed, bent):
     warped = warp(dose, result, GRID, outside=0.0)
     assert warped.quantity is Quantity.ABSORBED_DOSE
     assert warped.values[ball] == pytest.approx(2.0)
+
+
+def test_structures_are_carried_together_as_one_by_one(bent):
+    _, result = bent
+    reach = np.linalg.norm(GRID.to_patient(np.moveaxis(np.indices(SHAPE), 0, -1)), axis=-1)
+    balls = StructureSet(
+        structures=tuple(Structure.of(f"{r} mm", reach < r, GRID) for r in (20, 30, 45))
+    )
+    together = warp_structures(balls, result, GRID)
+    assert [ball.name for ball in together] == ["20 mm", "30 mm", "45 mm"]
+    for ball, carried in zip(balls, together, strict=True):
+        alone = warp_structure(ball, result, GRID)
+        np.testing.assert_array_equal(carried.mask, alone.mask)
+    volumes = [ball.mask.sum() for ball in together]
+    assert 0 < volumes[0] < volumes[1] < volumes[2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    amplitudes_mm=st.tuples(*[st.floats(-14, 14)] * 3),
+    lengths_mm=st.tuples(*[st.floats(18, 60)] * 3),
+    degrees=st.tuples(*[st.floats(-30, 30)] * 3),
+    has_inverse=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_any_field_that_does_not_fold_leads_back(
+    amplitudes_mm, lengths_mm, degrees, has_inverse, seed
+):
+    """Slopes up to 14/18 stay below 1, so each of these fields is one-to-one."""
+    place = GRID.to_patient(np.moveaxis(np.indices(SHAPE), 0, -1).astype(float))
+    vectors = np.stack(
+        [a * np.sin(place[..., (k + 1) % 3] / length) / 2 + a * np.sin(place[..., k] / length) / 2
+         for k, (a, length) in enumerate(zip(amplitudes_mm, lengths_mm, strict=True))],
+        axis=-1,
+    )  # fmt: skip
+    field = DisplacementField(vectors_mm=vectors.astype(np.float32), grid=GRID)
+    # A stored inverse may be coarse: here it is only a first guess.
+    guess = DisplacementField(vectors_mm=-field.vectors_mm, grid=GRID)
+    result = Registration(
+        matrix=tuple(map(tuple, motion(degrees, (30.0, -20.0, 10.0)).tolist())),
+        correlation_before=0.0,
+        correlation_after=0.0,
+        verdict=Verdict.GOOD,
+        reason=Text("made"),
+        motion=Motion.DEFORMABLE,
+        displacement=field,
+        inverse=guess if has_inverse else None,
+    )
+    points = np.random.default_rng(seed).uniform(-45, 45, (5, 20, 3))
+    np.testing.assert_allclose(result.to_fixed(result.to_moving(points)), points, atol=2e-3)
+
+
+def test_a_field_that_folds_still_gives_an_answer_for_the_other_points():
+    vectors = np.zeros((*SHAPE, 3), np.float32)
+    vectors[14, 18, 20] = 200.0
+    result = Registration(
+        matrix=tuple(map(tuple, np.eye(4).tolist())),
+        correlation_before=0.0,
+        correlation_after=0.0,
+        verdict=Verdict.GOOD,
+        reason=Text("made"),
+        motion=Motion.DEFORMABLE,
+        displacement=DisplacementField(vectors_mm=vectors, grid=GRID),
+    )
+    place = GRID.to_patient(np.moveaxis(np.indices(SHAPE), 0, -1).astype(float))
+    found = result.to_fixed(place)
+    assert np.isfinite(found).all()
+    far = np.linalg.norm(place - GRID.to_patient(np.array([14.0, 18, 20])), axis=-1) > 20
+    np.testing.assert_allclose(found[far], place[far], atol=1e-9)
 
 
 def test_demons_stand_behind_the_same_signature(fixed, bent):

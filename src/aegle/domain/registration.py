@@ -15,6 +15,9 @@ from aegle.domain.text import Text
 SETTLED_MM = 1e-4
 """Going back through a field ends when it misses by less."""
 ROUNDS = 100
+PATIENCE = 10
+STUCK = 0.9
+"""A point that still misses by this share after ``PATIENCE`` rounds is left where it is."""
 
 
 class Verdict(Enum):
@@ -125,11 +128,26 @@ class Registration:
         wanted = np.asarray((points_mm - matrix[:3, 3]) @ np.linalg.inv(matrix[:3, :3]).T)
         if self.displacement is None:
             return wanted
-        found = wanted if self.inverse is None else wanted + self.inverse.at(wanted)
-        for _ in range(ROUNDS):
-            missed = wanted - found - self.displacement.at(found)
-            if not missed.size or np.abs(missed).max() < SETTLED_MM:
-                break
+        flat = wanted.reshape(-1, 3)
+        found = flat.copy() if self.inverse is None else flat + self.inverse.at(flat)
+        self._settle(flat, found)
+        return np.asarray(found.reshape(wanted.shape))
+
+    def _settle(self, wanted: Points, found: Points) -> None:
+        """Move each of ``found`` until the field leads it to its ``wanted``, in place [mm]."""
+        assert self.displacement is not None
+        open_points, before_mm = np.arange(len(found)), np.full(len(found), np.inf)
+        for turn in range(ROUNDS):
+            missed = wanted[open_points] - found[open_points]
+            missed -= self.displacement.at(found[open_points])
+            miss_mm = np.abs(missed).max(-1)
+            keep = miss_mm >= SETTLED_MM
+            if turn % PATIENCE == 0:
+                # Where the field folds no step helps; what comes nearer slowly goes on.
+                keep &= miss_mm < STUCK * before_mm
+                before_mm = miss_mm
+            if not keep.any():
+                return
+            open_points, missed, before_mm = open_points[keep], missed[keep], before_mm[keep]
             # Half steps also settle where the field stretches up to threefold.
-            found = found + 0.5 * missed
-        return found
+            found[open_points] += 0.5 * missed

@@ -67,19 +67,29 @@ def _shifts(shape: tuple[int, ...], reach: int, like: Tensor) -> Tensor:
 
 def _costs(still: Tensor, moved: Tensor, shifts: Tensor, reach: int) -> Tensor:
     """Return the sum of squared differences of features, shape (shift, slice, row, column)."""
-    shape = still.shape[1:]
-    rim = [reach if n > 1 else 0 for n in shape]
+    channels, slices, rows, columns = still.shape
+    rim = [reach if n > 1 else 0 for n in still.shape[1:]]
     padded = functional.pad(
         moved[None], [r for r in reversed(rim) for _ in range(2)], mode="replicate"
     )[0]
-    costs = still.new_empty((len(shifts), *shape))
-    difference = torch.empty_like(still)
-    for cost, shift in zip(costs, shifts.int().tolist(), strict=True):
-        part = padded
-        for axis in range(3):
-            part = part.narrow(axis + 1, rim[axis] + shift[axis], shape[axis])
-        torch.sub(still, part, out=difference)
-        torch.sum(difference.square_(), 0, out=cost)
+    across = 2 * rim[2] + 1
+    here = still.permute(1, 2, 3, 0).reshape(slices * rows, columns, channels)
+    own, theirs = still.square().sum(0)[..., None], padded.square().sum(0)
+    costs = still.new_empty((len(shifts), *still.shape[1:]))
+    starts = product(range(2 * rim[0] + 1), range(2 * rim[1] + 1))
+    for number, (first, top) in enumerate(starts):
+        there = padded[:, first : first + slices, top : top + rows]
+        # All pairs of a row at once; of those a band is wanted.
+        table = torch.bmm(
+            here, there.permute(1, 2, 0, 3).reshape(slices * rows, channels, columns + 2 * rim[2])
+        )
+        like = table.as_strided(
+            (slices, rows, columns, across),
+            (rows * table.stride(0), table.stride(0), table.stride(1) + 1, 1),
+        )
+        square = theirs[first : first + slices, top : top + rows].unfold(2, across, 1)
+        part = costs[number * across : (number + 1) * across]
+        part.copy_((own + square).sub_(like, alpha=2).permute(3, 0, 1, 2))
     box = Box(costs)
     return box.borrowed(costs.copy_(box.borrowed(costs)))
 
@@ -87,9 +97,12 @@ def _costs(still: Tensor, moved: Tensor, shifts: Tensor, reach: int) -> Tensor:
 def _chosen(costs: Tensor, shifts: Tensor) -> Tensor:
     """Return the smooth displacement of least cost [blocks]."""
     displacement = smooth(shifts[costs.argmin(0)].permute(3, 0, 1, 2))
-    squares = shifts.square().sum(1)[:, None, None, None]
+    # |shift - displacement|² less what is the same for all shifts, as one product.
+    factors = torch.cat([shifts, shifts.square().sum(1, keepdim=True)], 1)
+    flat, room = costs.reshape(len(shifts), -1), torch.empty_like(costs).reshape(len(shifts), -1)
     for coupling in COUPLINGS:
-        apart = squares - 2 * torch.einsum("dk,kzyx->dzyx", shifts, displacement)
-        best = torch.add(costs, apart, alpha=coupling).argmin(0)
-        displacement = smooth(shifts[best].permute(3, 0, 1, 2))
+        place = displacement.reshape(3, -1)
+        place = torch.cat([-2 * place, torch.ones_like(place[:1])])
+        best = torch.addmm(flat, factors, place, alpha=coupling, out=room).argmin(0)
+        displacement = smooth(shifts[best.reshape(costs.shape[1:])].permute(3, 0, 1, 2))
     return displacement

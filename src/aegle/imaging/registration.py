@@ -236,6 +236,7 @@ def _deform(
         reach_mm=options.reach_mm,
         stiffness=options.stiffness,
         is_one_kind=options.polish and pair.fixed.quantity is pair.moving.quantity,
+        is_ct=pair.fixed.quantity is Quantity.RADIODENSITY,
         is_masked=pair.is_masked,
         allow_folds=options.allow_folds,
     )

@@ -10,7 +10,7 @@ from scipy.ndimage import map_coordinates
 from aegle.domain.errors import InputError
 from aegle.domain.grid import Grid, Points
 from aegle.domain.registration import Registration, Verdict
-from aegle.domain.structure import Structure
+from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.volume import Volume
 
 VOXELS_AT_ONCE = 2_000_000
@@ -39,7 +39,9 @@ def warp(
     Raises:
         InputError: The alignment failed.
     """
-    values = _read(volume.values, volume.grid, registration, grid, outside, to_moving)
+    values = np.empty(grid.shape, np.float32)
+    for part, places_mm in _places(registration, grid, to_moving):
+        values[part] = _read(volume.values, volume.grid, places_mm, outside)
     return Volume(values=values, grid=grid, quantity=volume.quantity)
 
 
@@ -60,33 +62,61 @@ def warp_structure(
     Raises:
         InputError: The alignment failed.
     """
-    mask = structure.mask.astype(np.float32)
-    inside = _read(mask, structure.grid, registration, grid, 0.0, to_moving) >= 0.5
-    carried = Structure.of(structure.name, inside, grid)
-    return replace(structure, box=carried.box, start=carried.start, grid=grid)
+    return warp_structures(
+        StructureSet(structures=(structure,)), registration, grid, to_moving=to_moving
+    ).structures[0]
+
+
+def warp_structures(
+    structures: StructureSet, registration: Registration, grid: Grid, *, to_moving: bool = False
+) -> StructureSet:
+    """Return structures of the moving side on a grid of the fixed side, in the same order.
+
+    Where each voxel points is calculated once for all of them; see ``warp_structure``.
+
+    Args:
+        structures: Masks in the space of the moving image, on any grids.
+        registration: The alignment.
+        grid: In the space of the fixed image.
+        to_moving: The other way around.
+
+    Raises:
+        InputError: The alignment failed.
+    """
+    insides = [np.zeros(grid.shape, np.bool_) for _ in structures]
+    for part, places_mm in _places(registration, grid, to_moving):
+        for structure, inside in zip(structures, insides, strict=True):
+            values = structure.mask.astype(np.float32)
+            inside[part] = _read(values, structure.grid, places_mm, 0.0) >= 0.5
+    carried = []
+    for structure, inside in zip(structures, insides, strict=True):
+        found = Structure.of(structure.name, inside, grid)
+        carried.append(replace(structure, box=found.box, start=found.start, grid=grid))
+    return StructureSet(structures=tuple(carried))
 
 
 def _read(
-    values: NDArray[np.float32],
-    source: Grid,
-    registration: Registration,
-    grid: Grid,
-    outside: float,
-    to_moving: bool,
+    values: NDArray[np.float32], source: Grid, places_mm: Points, outside: float
 ) -> NDArray[np.float32]:
+    """Return values at LPS positions [mm]."""
+    indices = np.moveaxis(source.to_indices(places_mm), -1, 0)
+    found = map_coordinates(values, indices, order=1, mode="nearest", prefilter=False)
+    for index, count in zip(indices, source.shape, strict=True):
+        found[(index < -0.5) | (index > count - 0.5)] = outside
+    return np.asarray(found, np.float32)
+
+
+def _places(
+    registration: Registration, grid: Grid, to_moving: bool
+) -> Iterator[tuple[slice, Points]]:
+    """Yield slices of a grid and where their voxels lie on the other side [mm]."""
     if registration.verdict is Verdict.FAILED:
         raise InputError(
             f"The alignment failed ({registration.reason}); nothing is carried through it."
         )
     lead = registration.to_fixed if to_moving else registration.to_moving
-    read = np.empty(grid.shape, np.float32)
     for part, points_mm in _points(grid):
-        indices = np.moveaxis(source.to_indices(lead(points_mm)), -1, 0)
-        found = map_coordinates(values, indices, order=1, mode="nearest", prefilter=False)
-        for index, count in zip(indices, source.shape, strict=True):
-            found[(index < -0.5) | (index > count - 0.5)] = outside
-        read[part] = found
-    return read
+        yield part, lead(points_mm)
 
 
 def _points(grid: Grid) -> Iterator[tuple[slice, Points]]:

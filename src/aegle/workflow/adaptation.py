@@ -21,7 +21,7 @@ from aegle.domain.structure import StructureSet
 from aegle.domain.text import Text
 from aegle.domain.volume import Volume
 from aegle.evaluation.surface_distance import surface_distances
-from aegle.imaging.warp import warp_structure
+from aegle.imaging.warp import warp_structure, warp_structures
 from aegle.options import option
 from aegle.planning.accumulation import AccumulationOptions, Delivery, accumulate
 from aegle.planning.dose_volume import (
@@ -133,15 +133,14 @@ def adapt(
 def _on_the_day(planned_on: StructureSet, today: Today) -> StructureSet:
     """Return structures on the CT of the day, those drawn there first."""
     drawn = {structure.name: structure for structure in today.drawn}
-    carried = [
-        drawn.get(one.name)
-        or replace(
-            warp_structure(one, today.alignment, today.ct.grid, to_moving=True), origin="carried"
-        )
-        for one in planned_on
-        if one.name != LUNGS_MINUS_GTV
-    ]
-    found = StructureSet(tuple(carried))
+    wanted = [one for one in planned_on if one.name not in {*drawn, LUNGS_MINUS_GTV}]
+    carried = warp_structures(
+        StructureSet(tuple(wanted)), today.alignment, today.ct.grid, to_moving=True
+    )
+    there = drawn | {one.name: replace(one, origin="carried") for one in carried}
+    found = StructureSet(
+        tuple(there[one.name] for one in planned_on if one.name != LUNGS_MINUS_GTV)
+    )
     lungs = lungs_of(today.drawn) or lungs_of(found)
     if LUNGS_MINUS_GTV in planned_on and lungs:
         return with_lungs_minus_gtv(found, lungs, found.of_type(StructureType.LESION))
