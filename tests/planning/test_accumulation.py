@@ -157,7 +157,7 @@ def test_energy_and_mass_arrive_where_pieces_pushed_forward_carry_them():
     missed = np.abs(found[inner] - energy[inner] / mass[inner]) / given.max()
     # Both cut each voxel, of one dose, into thirds; where dose is steep that shows.
     assert missed.max() < 0.04
-    assert missed.mean() < 0.003
+    assert missed.mean() < 0.005
 
 
 @pytest.mark.parametrize("options", [ENERGY, DIRECT])

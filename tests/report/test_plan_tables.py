@@ -88,7 +88,8 @@ def test_equivalent_uniform_dose_is_not_taken_for_a_volume():
         ("density -3 %", "densities −3 %", "密度 −3 %"),
         ("density +3.5 %", "densities +3.5 %", "密度 +3.5 %"),
         ("nominal", "nominal", "标称情形"),
-        ("phase 4", "phase 4", "phase 4"),
+        ("phase 4", "phase of breathing: 4", "呼吸时相：4"),
+        ("case 4", "case 4", "case 4"),
     ],
 )
 def test_scenarios_are_told_as_what_happens_to_the_patient(name, english, chinese):
