@@ -26,6 +26,9 @@ ADEQUATE = "adequate"
 """Grade of an image, or of one measure, that needs no word."""
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 LanguageOption = Annotated[Language, typer.Option("--language", help="Language of the report.")]
+OptionsFile = Annotated[
+    Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
+]
 NowOption = Annotated[
     datetime | None,
     typer.Option(
@@ -66,9 +69,7 @@ def run(
     ],
     out: OutOption,
     language: LanguageOption = "en",
-    options: Annotated[
-        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
-    ] = None,
+    options: OptionsFile = None,
     settings: SettingsOption = None,
     now: NowOption = None,
     as_json: JsonOption = False,
@@ -103,9 +104,7 @@ def follow(
         typer.Option("--structures", help="Label map with the lesions, once for each visit."),
     ] = None,
     language: LanguageOption = "en",
-    options: Annotated[
-        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
-    ] = None,
+    options: OptionsFile = None,
     settings: SettingsOption = None,
     now: NowOption = None,
     as_json: JsonOption = False,

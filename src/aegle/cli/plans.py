@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 import aegle
-from aegle.cli.cases import Language, LanguageOption, NowOption
+from aegle.cli.cases import Language, LanguageOption, NowOption, OptionsFile
 from aegle.cli.console import (
     JsonOption,
     SettingsOption,
@@ -59,9 +59,7 @@ def plan(
         ),
     ] = None,
     language: LanguageOption = "en",
-    options: Annotated[
-        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
-    ] = None,
+    options: OptionsFile = None,
     settings: SettingsOption = None,
     now: NowOption = None,
     list_protocols: Annotated[
@@ -130,9 +128,7 @@ def compare(
         tuple[str, str] | None, typer.Option("--names", help="What the two are called.")
     ] = None,
     language: LanguageOption = "en",
-    options: Annotated[
-        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
-    ] = None,
+    options: OptionsFile = None,
     settings: SettingsOption = None,
     now: NowOption = None,
     as_json: JsonOption = False,
@@ -242,9 +238,7 @@ def adapt(
         typer.Option("--planning-ct", help="CT that was planned on, if the folder lacks it."),
     ] = None,
     language: LanguageOption = "en",
-    options: Annotated[
-        Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
-    ] = None,
+    options: OptionsFile = None,
     settings: SettingsOption = None,
     now: NowOption = None,
     as_json: JsonOption = False,
