@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +30,19 @@ _SHOWN = 5
 """Unreadable images that a message names."""
 _LOOKED_AT = 32
 """Images, evenly spread, whose pixels a digest is made of; names and labels are of all."""
+
+
+class UnusableImagesError(InputError):
+    """Some images cannot be read or prepared; the message names the first."""
+
+    def __init__(self, message: str, reasons: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.reasons = dict(reasons)
+        """Why, by the name of the image."""
+
+    def __reduce__(self) -> tuple[type["UnusableImagesError"], tuple[str, dict[str, str]]]:
+        """Rebuild from message and reasons (errors cross process borders)."""
+        return (type(self), (str(self), self.reasons))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,7 +96,8 @@ def prepare_all(
         The images as a read-only view of the file, with the samples as given.
 
     Raises:
-        InputError: Images cannot be read or prepared; the message names the first.
+        UnusableImagesError: Images cannot be read or prepared.
+        InputError: There is no image, or pictures and volumes are mixed.
         FileError: The folder cannot be written to.
     """
     if not samples.samples:
@@ -180,13 +194,13 @@ def _write_values(
     A plain file is written rather than a memory map, on which a full disk kills the process.
     """
     total = len(samples.samples)
-    failed: list[str] = []
+    failed: dict[str, str] = {}
     shape: tuple[int, ...] | None = None
     with path.open("wb") as file, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         for start in range(0, total, _BLOCK):
             block = samples.samples[start : start + _BLOCK]
             images, errors = _prepared(samples, block, options, threads)
-            failed += errors
+            failed |= errors
             progress(start + len(block), total)
             if failed:
                 continue
@@ -197,9 +211,10 @@ def _write_values(
             file.write(np.stack(images).tobytes())
     if failed or shape is None:
         more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
-        raise InputError(
+        raise UnusableImagesError(
             f"{samples.source}: {len(failed)} of {total} images cannot be used. "
-            f"{'; '.join(failed[:_SHOWN])}{more}. Correct them or leave them out."
+            f"{'; '.join(list(failed.values())[:_SHOWN])}{more}. Correct them or leave them out.",
+            failed,
         )
     return [total, *shape]
 
@@ -214,8 +229,8 @@ def _prepared(
     block: tuple[Sample, ...],
     options: PreparationOptions,
     threads: ThreadPoolExecutor,
-) -> tuple[list[NDArray[np.uint8]], list[str]]:
-    """Return the prepared images, and what is wrong with those that cannot be."""
+) -> tuple[list[NDArray[np.uint8]], dict[str, str]]:
+    """Return the prepared images, and what is wrong with those that cannot be, by name."""
 
     def one(sample: Sample) -> NDArray[np.uint8] | str:
         try:
@@ -225,7 +240,11 @@ def _prepared(
             return said if sample.name in said else f"{sample.name}: {said}"
 
     results = list(threads.map(one, block))
-    errors = [result for result in results if isinstance(result, str)]
+    errors = {
+        sample.name: result
+        for sample, result in zip(block, results, strict=True)
+        if isinstance(result, str)
+    }
     return [result for result in results if not isinstance(result, str)], errors
 
 

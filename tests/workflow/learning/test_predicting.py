@@ -96,6 +96,21 @@ def test_a_picture_of_one_shade_is_refused(spot_model, tmp_path):
         api.predict(spot_model, tmp_path / "flat.png", tmp_path / "out")
 
 
+def test_a_damaged_picture_does_not_stop_the_others(spot_model, spots, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("02.png", "03.png"):
+        (tmp_path / "in" / name).write_bytes((spots / name).read_bytes())
+    (tmp_path / "in" / "cut.png").write_bytes((spots / "02.png").read_bytes()[:60])
+
+    done = api.predict(spot_model, tmp_path / "in", tmp_path / "out")
+
+    assert list(said(done)) == ["02.png", "03.png"]
+    (why,) = done.numbers["failed"]
+    assert "cut.png" in why
+    assert done.notices[0] == f"Left out: {why}."
+    assert json.loads(done.files["data"].read_text()) == done.numbers
+
+
 def test_a_task_that_is_not_known_is_refused(spot_model, spots, tmp_path, monkeypatch):
     from aegle.workflow.learning import predicting
 

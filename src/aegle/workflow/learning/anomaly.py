@@ -178,6 +178,7 @@ def say_odd(subject: "Subject") -> Done:
     numbers = {
         "model": facts.name,
         "model_digest": subject.model.digest,
+        "failed": list(subject.failed),
         "limit": float(facts.extras[LIMIT]),
         "images": rows,
     }

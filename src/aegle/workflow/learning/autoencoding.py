@@ -133,6 +133,7 @@ def say_codes(subject: "Subject") -> Done:
     numbers = {
         "model": model.facts.name,
         "model_digest": model.digest,
+        "failed": list(subject.failed),
         "names": list(subject.names),
         "code_values": int(codes.shape[1]),
         "mean_squared_error": float(_squared(values, _drawn(model, values)).mean()),

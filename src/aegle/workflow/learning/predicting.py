@@ -1,7 +1,7 @@
 """Use a model on images whose class is not known."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from aegle.domain.errors import InputError
 from aegle.evaluation.drawing import Picture, thumbnail
 from aegle.learning import applicability
-from aegle.learning.model import Model, load
-from aegle.learning.prepared import prepare_all
+from aegle.learning.model import Model, ModelFacts, load
+from aegle.learning.prepared import PreparedSet, UnusableImagesError, prepare_all
+from aegle.learning.samples import SampleSet
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning import box_predicting, outline_predicting
 from aegle.workflow.learning.anomaly import say_odd
@@ -46,6 +47,8 @@ class Subject:
     names: tuple[str, ...]
     values: NDArray[np.uint8]
     """Prepared, shape (image, channel, ...)."""
+    failed: tuple[str, ...] = ()
+    """Why other images cannot be used."""
     folder: CaseFolder
 
 
@@ -61,9 +64,12 @@ def run(
         now: Time stamp on DICOM files that are written.
         announce: Told of each step before it starts.
 
+    An image that cannot be used is named and does not stop the others.
+
     Raises:
-        FileError: The model or an image is damaged.
-        InputError: The images are of another kind than the model is made for.
+        FileError: The model is damaged.
+        InputError: The images are of another kind than the model is made for, or none can be
+            used.
         OptionError: The folder holds something else.
     """
     told = announce or unannounced
@@ -80,20 +86,44 @@ def run(
     given = images_at(path, loaded.facts, progress=told(Step("read"), False))
     require_no_training(out)
     with opened(out) as folder:
-        prepared = prepare_all(
-            given.samples,
-            folder.root / "cache",
-            options=loaded.facts.preparation,
-            progress=told(Step(f"prepare {len(given.samples.samples)} images"), False),
-        )
+        prepared, failed = _prepared(given.samples, loaded.facts, folder, told)
         subject = Subject(
             model=loaded,
             names=tuple(sample.name for sample in prepared.samples),
             values=np.array(prepared.values),
+            failed=failed,
             folder=folder,
         )
         told(Step("predict"), False)
-        return PREDICTIONS[loaded.facts.task](subject)
+        done = PREDICTIONS[loaded.facts.task](subject)
+        left_out = tuple(f"Left out: {why}." for why in failed)
+        return replace(done, notices=(*left_out, *done.notices))
+
+
+def _prepared(
+    samples: SampleSet, facts: ModelFacts, folder: CaseFolder, told: Announce
+) -> tuple[PreparedSet, tuple[str, ...]]:
+    """Return the images that can be used, prepared, and why others cannot be.
+
+    Raises:
+        UnusableImagesError: None can be used.
+    """
+
+    def of(some: SampleSet) -> PreparedSet:
+        return prepare_all(
+            some,
+            folder.root / "cache",
+            options=facts.preparation,
+            progress=told(Step(f"prepare {len(some.samples)} images"), False),
+        )
+
+    try:
+        return of(samples), ()
+    except UnusableImagesError as error:
+        usable = tuple(one for one in samples.samples if one.name not in error.reasons)
+        if not usable:
+            raise
+        return of(samples.subset(usable)), tuple(error.reasons.values())
 
 
 def say_classes(subject: Subject) -> Done:
@@ -112,6 +142,7 @@ def say_classes(subject: Subject) -> Done:
     numbers: dict[str, Any] = {
         "model": facts.name,
         "model_digest": subject.model.digest,
+        "failed": list(subject.failed),
         "classes": list(facts.classes),
         "images": [
             {
