@@ -73,7 +73,7 @@ def test_hippocampus_gets_the_patch_of_nnunet():
 def test_every_rule_that_applies_gives_a_reason():
     silent = set(rules()) - set(chosen(HIPPOCAMPUS).reasons)
 
-    assert silent <= {"objects", "transfer", "windows"}
+    assert silent <= {"objects", "thin", "transfer", "windows"}
     assert set(chosen(HIPPOCAMPUS).reasons) <= set(rules())
 
 
@@ -133,6 +133,20 @@ def test_thin_classes_keep_images_fine(shape, least):
 
     assert 1.7 < found.spacing_mm[2] <= 1.8
     assert found.spacing_mm[1] == found.spacing_mm[2]
+
+
+@pytest.mark.parametrize(
+    ("thickness_mm", "share"), [(2.47, 0.618), (1.0, 0.5), (4.0, 1.0), (3.9, 0.975)]
+)
+def test_thin_classes_of_pictures_are_seen_finer(thickness_mm, share):
+    """The median vessel of DRIVE is 2.47 pixels thick."""
+    thin = facts((1, 584, 565), thickness_mm=thickness_mm)
+
+    found = chosen(thin, pretrained=True)
+
+    assert found.spacing_mm[1:] == pytest.approx((share, share), abs=6e-4)
+    assert ("thin" in found.reasons) == (share < 1)
+    assert chosen(thin).spacing_mm[1:] == (1.0, 1.0)
 
 
 def test_finer_axes_are_coarsened_first():

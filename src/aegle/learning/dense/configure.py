@@ -79,7 +79,10 @@ def configure(
         filters=options.filters,
         levels=options.levels,
     )
-    wanted = _at_spacing(wanted, found, _spacing(found, axes, reasons))
+    spacing_mm = _spacing(found, axes, reasons)
+    if network == MOBILE:
+        spacing_mm = _thickened(found, spacing_mm, reasons)
+    wanted = _at_spacing(wanted, found, spacing_mm)
     wanted, size = _coarsened(wanted, found, reasons)
     _explain(size, wanted, found, options, reasons)
     return Configuration(
@@ -166,6 +169,20 @@ def _finer(found: Fingerprint, spacing_mm: Spacing, reasons: Reasons) -> Spacing
         f"of their size it is {diameter / share:.3g}."
     )
     slices, rows, columns = spacing_mm
+    return slices, rows * share, columns * share
+
+
+def _thickened(found: Fingerprint, spacing_mm: Spacing, reasons: Reasons) -> Spacing:
+    """Return a spacing at which the thinnest class is thick enough to be seen [mm]."""
+    rule, (slices, rows, columns) = rules()["thin"].numbers, spacing_mm
+    thickness = min(found.class_thickness_mm.values(), default=0.0) / max(rows, columns)
+    share = float(f"{max(rule['least_share'], thickness / rule['least_thickness']):.3g}")
+    if thickness == 0 or share >= 1:
+        return spacing_mm
+    reasons["thin"] = (
+        f"The thinnest class is {thickness:.3g} pixels thick; with pixels of {share:g} of their "
+        f"size it is {thickness / share:.3g}."
+    )
     return slices, rows * share, columns * share
 
 
