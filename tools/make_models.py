@@ -180,6 +180,11 @@ def located_page(measured: dict[str, Any]) -> str:
         "judged by a model that has not seen it.\n\n"
     )
     parts = [head + "\n".join(rows)]
+    parts += [
+        f"Of {name}: {measured[name]['older']}"
+        for name in LOCATED
+        if "older" in measured.get(name, {})
+    ]
     if "beside" in measured.get(THORAX, {}):
         parts.append("## The chest, beside rules alone\n\n" + beside(measured[THORAX]["beside"]))
     return "\n\n".join(parts) + "\n"
