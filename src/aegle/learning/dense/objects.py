@@ -29,7 +29,7 @@ class ObjectOptions:
             gt=0,
             le=1,
         ),
-    ] = 0.12
+    ] = 0.2
     smallest: Annotated[int, option("Voxels of the smallest object", ge=1)] = 10
 
 
