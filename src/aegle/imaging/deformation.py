@@ -14,6 +14,7 @@ from aegle.imaging.displacement import determinant, inverted, smooth, warp
 from aegle.imaging.gauss_newton import Level, refined
 from aegle.imaging.mind import mind_ssc
 from aegle.imaging.motion_search import compared
+from aegle.imaging.plain_field import plainest
 from aegle.imaging.working_image import WorkingImage, moved, shrunk
 
 BLOCK = 4
@@ -74,6 +75,7 @@ def deformed(
     """
     brought, _ = moved(moving, fixed.grid, matrix)
     here, there = mind_ssc(fixed.values), mind_ssc(brought)
+    descriptor = here
     block_mm = BLOCK * min(fixed.grid.spacing_mm[1:])
     reach = max(1, round(course.reach_mm / block_mm))
     guess = discrete_search(here, there, block=BLOCK, reach=reach)
@@ -93,17 +95,26 @@ def deformed(
         )
     folds = course.allow_folds
     found = refined((here, there), guess.displacement, levels=coarse, allow_folds=folds, **further)
-    if course.is_one_kind and course.is_ct:
-        here = torch.cat([here, VALUE_WEIGHT * fixed.values[None]])
-        there = torch.cat([there, VALUE_WEIGHT * brought[None]])
-    elif course.is_one_kind:
-        here = torch.cat([here, CONTRAST_WEIGHT * local_contrast(fixed.values)])
-        there = torch.cat([there, CONTRAST_WEIGHT * local_contrast(brought)])
+    alike = _same_meaning((fixed.values, brought), course)
+    if alike is not None:
+        weight = VALUE_WEIGHT if course.is_ct else CONTRAST_WEIGHT
+        here = torch.cat([here, weight * alike[0]])
+        there = torch.cat([there, weight * alike[1]])
     found = refined((here, there), found, levels=fine, allow_folds=folds, **further)
     voxel_mm = float(np.mean(fixed.grid.spacing_mm))
+    if alike is not None and sliding is None:
+        found = plainest(brought, descriptor, alike, found, seen=fixed.seen, voxel_mm=voxel_mm)
     return finished(
         fixed, moving, matrix, found, disagreement_mm=float(guess.disagreement.median()) * voxel_mm
     )
+
+
+def _same_meaning(images: tuple[Tensor, Tensor], course: Course) -> tuple[Tensor, Tensor] | None:
+    """Return values that mean the same in both images, shape (1, ...), if there are any."""
+    if not course.is_one_kind:
+        return None
+    here, there = (i[None] if course.is_ct else local_contrast(i) for i in images)
+    return here, there
 
 
 def local_contrast(values: Tensor) -> Tensor:

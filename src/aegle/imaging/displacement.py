@@ -13,6 +13,8 @@ from torch.nn import functional
 
 LEAST_DETERMINANT = 0.15
 """Repair aims here, so that interpolation between voxels cannot fold either."""
+SETTLED = 1e-3
+"""A change [voxels] below which an inverse is not improved further."""
 AXES = (1, 2, 3)
 
 
@@ -179,5 +181,8 @@ def inverted(displacement: Tensor, *, rounds: int = 20) -> Tensor:
     """
     inverse = -displacement
     for _ in range(rounds):
+        before = inverse
         inverse = 0.5 * (inverse - warp(displacement, inverse))
+        if float((inverse - before).abs().max()) < SETTLED:
+            break
     return inverse

@@ -140,15 +140,39 @@ def _level(
     around = rim if inside is None else Box(displacement, inside=inside > 0.5)
     for _ in range(level.steps):
         equations = normal_equations(fixed, moving, displacement, weight)
-        matrix, side = rim(equations.matrix), rim(equations.side)
-        stiffness = level.stiffness * float(matrix[0].mean() + matrix[3].mean() + matrix[5].mean())
-        drawn = _inverse(matrix, stiffness / 3 + 1e-12).mul_(stiffness / 3 + 1e-12)
-        own = times(drawn, around(displacement) - displacement - side / (stiffness / 3 + 1e-12))
-        step = own.clone()
-        for _ in range(level.sweeps):
-            times(drawn, around.borrowed(step), out=step).add_(own)
+        local = Equations(matrix=rim(equations.matrix), side=rim(equations.side))
+        pull = around(displacement) - displacement
+        step = smooth_move(local, around, stiffness=level.stiffness, sweeps=level.sweeps, pull=pull)
         displacement = displacement + step.clamp_(-LARGEST_STEP, LARGEST_STEP)
     return displacement
+
+
+def smooth_move(
+    equations: Equations,
+    around: Box,
+    *,
+    stiffness: float,
+    sweeps: int,
+    pull: Tensor | None = None,
+) -> Tensor:
+    """Return a move [voxels] that solves the equations as well as smoothness allows.
+
+    Args:
+        equations: Of every voxel, or means of them over blocks.
+        around: Means over neighbours.
+        stiffness: Weight of smoothness over the mean weight of the images.
+        sweeps: How often each voxel is drawn to its neighbours.
+        pull: What smoothness asks of each voxel [voxels]; None: the move alone shall be smooth.
+    """
+    matrix, side = equations.matrix, equations.side
+    weight = stiffness * float(matrix[0].mean() + matrix[3].mean() + matrix[5].mean()) / 3 + 1e-12
+    drawn = _inverse(matrix, weight).mul_(weight)
+    wanted = side / -weight if pull is None else pull - side / weight
+    own = times(drawn, wanted)
+    step = own.clone()
+    for _ in range(sweeps):
+        times(drawn, around.borrowed(step), out=step).add_(own)
+    return step
 
 
 def _inverse(matrix: Tensor, ridge: float) -> Tensor:

@@ -32,7 +32,7 @@ LEAST_SLICES = 4
 KEPT = 0.8
 """Scanner coordinates stand as the start of a deformation if they fit this share as well as the
 best motion: a motion follows the largest organ and takes others along."""
-MOTION_SPACING_MM = 4.0
+MOTION_SPACING_MM = 6.0
 """Finest comparison of a motion that a deformation follows."""
 TRUST_SPACING_MM = 8.0
 """Noise averages out at this scale."""
@@ -164,15 +164,16 @@ class _Pair:
         self._made: dict[float, tuple[WorkingImage, WorkingImage]] = {}
 
     def at(self, spacing_mm: float) -> tuple[WorkingImage, WorkingImage]:
-        """Return both at a spacing [mm], coarser if there would be too many voxels."""
+        """Return both at a spacing [mm], coarser if neither shows more or there is too much."""
         if spacing_mm not in self._made:
             images = (self.fixed, self.moving)
             grids = [v.grid for v in images]
             volume_mm3 = max(float(np.prod(np.multiply(g.shape, g.spacing_mm))) for g in grids)
+            own_mm = min(float(np.prod(g.spacing_mm)) for g in grids) ** (1 / 3)
             least_mm = (
                 spacing_mm
                 if grids[0].shape[0] == 1
-                else max(spacing_mm, (volume_mm3 / self._most) ** (1 / 3))
+                else max(spacing_mm, own_mm, (volume_mm3 / self._most) ** (1 / 3))
             )
             still, moved = (
                 working_image(v, least_mm, device=self._device, mask=m)
