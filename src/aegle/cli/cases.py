@@ -227,6 +227,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _plan_lines(found["plan"])
     for response in found["follow_up"].get("responses", []):
         yield f"Response at visit {response['visit']}: {response['category']}, {response['reason']}"
+        if response["uncertain"]:
+            yield f"  Note: {response['uncertain']}"
     for caution in found["follow_up"].get("cautions", []):
         yield f"  Note: {caution}"
     if "reason" in found["follow_up"]:

@@ -12,6 +12,8 @@ class ResponseCategory(Enum):
 
     COMPLETE_RESPONSE = "CR"
     PARTIAL_RESPONSE = "PR"
+    NEITHER_COMPLETE_NOR_PROGRESSIVE = "NON-CR/NON-PD"
+    """Of patients without measurable lesions whose other lesions remain (table 2)."""
     STABLE_DISEASE = "SD"
     PROGRESSIVE_DISEASE = "PD"
     NOT_EVALUABLE = "NE"
@@ -35,6 +37,8 @@ class Response:
     """Each category with its probability given measurement error, most probable first."""
     assumed_error: Text | None = None
     """Which measurement error the probabilities assume."""
+    doubt: Text | None = None
+    """Why another category is as possible; None where all sizes lie clear of the limits."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -123,6 +123,8 @@ def _response_card(results: CaseResults, response: Response, words: Words) -> Ca
         (words("Change from baseline"), _change(response.sum_mm, response.baseline_mm)),
         (words("Change from nadir"), _change(response.sum_mm, response.nadir_mm)),
     ]
+    if response.doubt is not None:
+        facts.append((words("Uncertain"), words.text(response.doubt)))
     if response.probabilities and response.assumed_error:
         chances = ", ".join(f"{name} {100 * p:.0f} %" for name, p in response.probabilities)
         told = words.text(response.assumed_error)

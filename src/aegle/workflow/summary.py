@@ -155,6 +155,10 @@ def _follow_up(follow_up: FollowUp) -> dict[str, Any]:
                 "lesion": e.lesion_id,
                 "diameter_mm": e.diameter_mm,
                 "is_target": e.is_target,
+                "parts": list(e.parts),
+                "part_names": list(e.part_names),
+                "merged_into": e.merged_into,
+                "question": str(e.question) if e.question is not None else None,
             }
             for e in follow_up.timeline.entries
         ],
@@ -167,6 +171,7 @@ def _follow_up(follow_up: FollowUp) -> dict[str, Any]:
                 "reason": str(r.reason),
                 "rule": r.rule,
                 "probabilities": dict(r.probabilities),
+                "uncertain": str(r.doubt) if r.doubt is not None else None,
             }
             for r in follow_up.responses
         ],
