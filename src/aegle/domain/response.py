@@ -5,6 +5,7 @@ from enum import Enum
 
 from aegle.domain.text import Text
 from aegle.domain.timeline import Timeline
+from aegle.domain.tissue_change import VisitChange
 
 
 class ResponseCategory(Enum):
@@ -47,4 +48,6 @@ class FollowUp:
 
     timeline: Timeline
     responses: tuple[Response, ...]
-    """One per visit after baseline."""
+    """One per visit after baseline; none where no visit shows a lesion."""
+    changes: tuple[VisitChange, ...] = ()
+    """Changed tissue at later visits, where nobody delineated lesions."""

@@ -7,7 +7,6 @@ where the image is steep. Voxels that stand out, and stand out from healthy tiss
 of changed tissue, which grow to a lower limit.
 """
 
-from dataclasses import dataclass as record
 from typing import Annotated, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from aegle.domain.grid import Grid
 from aegle.domain.registration import Registration, Verdict
 from aegle.domain.structure import Structure
 from aegle.domain.text import Text
+from aegle.domain.tissue_change import Changed, TissueChange
 from aegle.domain.volume import Quantity, Volume
 from aegle.imaging.morphology import TOUCHING
 from aegle.options import option
@@ -67,43 +67,6 @@ class ChangeOptions:
     lesions: Annotated[
         Literal["bright", "dark", "any"], option("How lesions look on the image")
     ] = "bright"
-
-
-@record(frozen=True, eq=False, kw_only=True)
-class Changed:
-    """Tissue that changed one way."""
-
-    structure: Structure
-    count: int
-    """Separate regions."""
-    volume_ml: float
-    interval_ml: tuple[float, float]
-    """From where regions reach half their height, to what one standard deviation of noise
-    could have hidden [mL]."""
-
-
-@record(frozen=True, eq=False, kw_only=True)
-class TissueChange:
-    """What grew and what shrank between two images."""
-
-    difference: Volume
-    """Later less earlier, in standard deviations without change, on the earlier grid."""
-    compared: Structure
-    """Tissue that both images show."""
-    grown: Changed
-    shrunk: Changed
-    notices: tuple[Text, ...] = ()
-
-    @property
-    def net_ml(self) -> float:
-        """Volume that grew less volume that shrank [mL]."""
-        return self.grown.volume_ml - self.shrunk.volume_ml
-
-    @property
-    def net_interval_ml(self) -> tuple[float, float]:
-        """The least and the most that ``net_ml`` can be within both intervals [mL]."""
-        grown, shrunk = self.grown.interval_ml, self.shrunk.interval_ml
-        return grown[0] - shrunk[1], grown[1] - shrunk[0]
 
 
 def tissue_change(

@@ -27,9 +27,10 @@ from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.phantoms.lesions import MadeLesion
 from aegle.phantoms.thorax import VISITS, MadeVisit, ThoraxOptions, make_visit
 from aegle.response.recist_1_1 import assess
+from aegle.workflow.following import FollowOptions, follow
 from aegle.workflow.options import CaseOptions
 from aegle.workflow.stage import silent
-from aegle.workflow.stages import FollowOptions, SegmentOptions, find_structures, follow, measure
+from aegle.workflow.stages import SegmentOptions, find_structures, measure
 
 SHAPE = (60, 128, 128)
 CLEAR_MM, CLEAR_SHARE = 3.0, 0.05
@@ -98,9 +99,7 @@ def _followed(
     following = follow(
         examinations,
         findings,
-        options=FollowOptions(
-            registration=options.registration, matching=options.matching, recist=options.recist
-        ),
+        options=FollowOptions.of(options),
         progress=silent,
     )
     return findings, following
