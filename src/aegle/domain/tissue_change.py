@@ -16,8 +16,8 @@ class Changed:
     """Separate regions."""
     volume_ml: float
     interval_ml: tuple[float, float]
-    """From where regions reach half their height, to what one standard deviation of noise
-    could have hidden [mL]."""
+    """From where regions reach half their height, to where they end one deviation lower, with
+    regions that start two deviations lower: what noise could have hidden [mL]."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
