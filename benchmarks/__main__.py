@@ -43,6 +43,7 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     planning.planning,
     follow_up.matching,
     follow_up.diameters,
+    follow_up.response,
     registration.alignment,
     journey.demo,
 )

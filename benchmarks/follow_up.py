@@ -1,7 +1,10 @@
 """Following lesions: 300 made courses with a known truth, and what measuring costs."""
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +12,9 @@ from benchmarks.line import Line, best
 
 COURSES = 300
 RESIDUAL_MM = 8.0
+PATIENTS = 50
+KEPT = Path(__file__).with_name(".work") / "response"
+"""Patients that were followed already; a run that was stopped goes on where it was."""
 
 
 def matching() -> Iterator[Line]:
@@ -101,6 +107,69 @@ def diameters() -> Iterator[Line]:
         theirs=theirs,
     )
     yield Line(what="the same", ours=ours, unit="CPU-s", peer="allowed", theirs=0.3)
+
+
+def response() -> Iterator[Line]:
+    """Follow 50 made patients over three visits, 60 slices of 128 by 128, from images on."""
+    followed = [_followed(seed) for seed in range(PATIENTS)]
+    rows = [row for one in followed for row in one["visits"]]
+    clear = [row for row in rows if row["is_clear"]]
+    near = [row for row in rows if not row["is_clear"]]
+    what = f"RECIST category right, {len(clear)} visits with true sums >= max(3 mm, 5 %) away"
+    yield _share(what, _part(clear, "is_right"), "wanted", 1.0)
+    yield _share(
+        f"called uncertain, {len(near)} nearer visits", _part(near, "is_uncertain"), "wanted", 1.0
+    )
+    yield _share("category right at the nearer ones", _part(near, "is_right"), "guessing", 0.5)
+    yield _least("called uncertain although clear", _part(clear, "is_uncertain"), 0.5)
+    off = [abs(row["sum_mm"] - row["true_sum_mm"]) for row in rows if row["true_sum_mm"] > 0]
+    yield Line(
+        what="sum of diameters, median error",
+        ours=float(np.median(off)),
+        unit="mm",
+        peer="voxel",
+        theirs=3.0,
+    )
+    seconds = float(np.median([one["seconds"] for one in followed]))
+    yield Line(
+        what="making and following one patient",
+        ours=seconds,
+        unit="CPU-s",
+        peer="allowed",
+        theirs=15.0,
+    )
+
+
+def _part(rows: list[dict[str, Any]], name: str) -> float:
+    return sum(row[name] for row in rows) / len(rows)
+
+
+def _followed(seed: int) -> dict[str, Any]:
+    """Follow one patient, or take what an earlier run found with the same source."""
+    from aegle.workflow.made_courses import followed_course
+    from aegle.workflow.pipeline import code_digest
+
+    file = KEPT / f"{code_digest()[:12]}-{seed}.json"
+    if file.exists():
+        return dict(json.loads(file.read_text()))
+    start = time.process_time()
+    visits = followed_course(seed)
+    found: dict[str, Any] = {
+        "seconds": time.process_time() - start,
+        "visits": [
+            {
+                "is_right": row.found == row.expected,
+                "is_clear": row.is_clear,
+                "is_uncertain": row.is_called_uncertain,
+                "sum_mm": row.sum_mm,
+                "true_sum_mm": row.true_sum_mm,
+            }
+            for row in visits
+        ],
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found))
+    return found
 
 
 def _share(what: str, ours: float, peer: str, theirs: float) -> Line:

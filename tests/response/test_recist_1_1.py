@@ -240,13 +240,65 @@ def test_a_target_that_returns_while_others_remained_is_judged_by_growth():
 @pytest.mark.parametrize(
     ("lesion", "expected"),
     [
-        pytest.param(course(8, 8, target=False), "NE", id="nothing to measure"),
+        # RECIST 1.1, table 2: preferred over stable disease where nothing is measured.
+        pytest.param(course(8, 8, target=False), "NON-CR/NON-PD", id="nothing to measure"),
+        pytest.param(course(8, None, target=False), "NE", id="not looked for again"),
         pytest.param(course(8, 0, target=False), "CR", id="gone without being measured"),
         pytest.param(course(8, 8, target=False, node=True), "NE", id="a normal node only"),
     ],
 )
 def test_without_targets(lesion, expected):
     assert judge(lesion) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("sums_mm", "limit"),
+    [
+        # The limit of PR lies at 70 mm, within 7 mm of it is near; that of PD at 120 mm, 12 mm.
+        pytest.param((100, 76.9), "PR", id="just within 10 % of the limit of PR"),
+        pytest.param((100, 77.0), None, id="10 % above the limit of PR"),
+        pytest.param((100, 63.1), "PR", id="just within 10 % below it"),
+        pytest.param((100, 63.0), None, id="10 % below it"),
+        pytest.param((100, 108.1), "PD", id="just within 10 % of the limit of PD"),
+        pytest.param((100, 108.0), None, id="10 % below the limit of PD"),
+        pytest.param((100, 131.9), "PD", id="just within 10 % above it"),
+        pytest.param((100, 132.0), None, id="10 % above it"),
+        # Of small sums 5 mm count: the limit of PR lies at 14 mm, that of PD at 25 mm.
+        pytest.param((20, 18.9), "PR", id="just within 5 mm of the limit of PR"),
+        pytest.param((20, 20.1), "PD", id="just within 5 mm of the limit of PD"),
+        pytest.param((20, 9.0), None, id="5 mm below the limit of PR"),
+        pytest.param((100, 50, 65.9), "PD", id="growth counts from the nadir: 60 mm"),
+        pytest.param((100, 69, 78), "PR", id="a response that persists rests on its nadir"),
+        pytest.param((100, 0), None, id="nothing left"),
+    ],
+)
+def test_a_sum_near_a_limit_is_called_uncertain(sums_mm, limit):
+    said = assess(timeline(course(*sums_mm)), options=Recist11Options())[-1].doubt
+
+    assert (said is not None) is (limit is not None)
+    assert limit is None or f"the limit of {limit}" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("short_axis_mm", "is_uncertain"), [(14.9, True), (15.0, False), (5.1, True), (5.0, False)]
+)
+def test_a_node_near_normal_makes_a_complete_response_uncertain(short_axis_mm, is_uncertain):
+    """Other targets are gone; RECIST 1.1 calls a short axis below 10 mm normal."""
+    made = timeline(course(90, 0), course(25, short_axis_mm, node=True))
+
+    (response,) = assess(made, options=Recist11Options())
+
+    assert (response.doubt is not None) is is_uncertain
+
+
+def test_what_no_size_decides_is_not_called_uncertain():
+    new = course(None, 12, target=False)
+
+    (by_new,) = assess(timeline(course(100, 72), new), options=Recist11Options())
+    (failed,) = assess(timeline(course(100, 72), failed=(1,)), options=Recist11Options())
+
+    assert by_new.doubt is None
+    assert failed.doubt is None
 
 
 def test_no_lesion_at_baseline_is_not_evaluable():

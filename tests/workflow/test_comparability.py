@@ -140,7 +140,7 @@ def test_a_visit_of_another_modality_is_not_evaluable_and_the_next_is():
     _, responses, cautions = compared(images, (findings(0, one), findings(1), findings(2, later)))
 
     assert [r.category.value for r in responses] == ["NE", "PD"]
-    assert cautions == ["Visit 2 has no CT (MR), so it cannot be compared with the CT of baseline."]
+    assert cautions == ["Visit 2 has no CT (MR), so it cannot be compared with the baseline's one."]
 
 
 @pytest.mark.parametrize(("later_hu", "is_said"), [(101.0, False), (101.5, True)])
@@ -174,7 +174,7 @@ def test_lesions_too_small_for_the_slices_are_no_targets(thickness_mm, size_mm, 
     assert all(e.is_target is is_target for e in timeline.entries)
     assert bool(cautions) is not is_target
     if not is_target:
-        assert response.category.value == "NE"
+        assert response.category.value == "NON-CR/NON-PD"
         assert "slices of 8.0 mm measure lesions of 16 mm" in cautions[0]
 
 

@@ -225,12 +225,32 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         for notice in visit["notices"]:
             yield f"  Note: {notice}"
     yield from _plan_lines(found["plan"])
-    for response in found["follow_up"].get("responses", []):
+    yield from _course_lines(found["follow_up"])
+
+
+def _course_lines(course: dict[str, Any]) -> Iterator[str]:
+    for response in course.get("responses", []):
         yield f"Response at visit {response['visit']}: {response['category']}, {response['reason']}"
-    for caution in found["follow_up"].get("cautions", []):
+        if response["uncertain"]:
+            yield f"  Note: {response['uncertain']}"
+    for said in (course.get("note"), course.get("reason")):
+        if said:
+            yield f"Follow-up: {said}"
+    for change in course.get("changes", []):
+        yield f"Changed tissue at visit {change['visit']}: {_changed(change)}"
+    for caution in course.get("cautions", []):
         yield f"  Note: {caution}"
-    if "reason" in found["follow_up"]:
-        yield f"Follow-up: {found['follow_up']['reason']}"
+
+
+def _changed(change: dict[str, Any]) -> str:
+    said = []
+    for name in ("grown", "shrunk"):
+        low, high = change[name]["interval_ml"]
+        said.append(
+            f"{change[name]['regions']} regions {name}, {change[name]['volume_ml']:.2f} mL "
+            f"({low:.2f} to {high:.2f})"
+        )
+    return "; ".join([*said, *change["notices"]])
 
 
 def _assessment_lines(visit: dict[str, Any]) -> Iterator[str]:

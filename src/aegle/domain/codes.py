@@ -67,6 +67,7 @@ BODY_PARTS: dict[str, Code] = {
     "constrictor_inferior": Code("54066008", "SCT", "Pharynx"),
     "larynx": Code("4596009", "SCT", "Larynx"),
     "mandible": Code("91609006", "SCT", "Mandible"),
+    "brain": Code("12738006", "SCT", "Brain"),
     "brainstem": Code("119238007", "SCT", "Brain stem"),
     "mediastinum": Code("72410000", "SCT", "Mediastinum"),
     "chest_wall": Code("78904004", "SCT", "Chest wall"),
@@ -119,6 +120,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     "constrictor_inferior": ("constrictorinferior", "muscconstricti", "pcminf"),
     "larynx": ("larynx",),
     "mandible": ("mandible", "bonemandible"),
+    "brain": ("brain", "brainmask"),
     "brainstem": ("brainstem",),
 }
 """Names in common use for a body part, in lower case without spaces and signs.

@@ -5,6 +5,7 @@ from enum import Enum
 
 from aegle.domain.text import Text
 from aegle.domain.timeline import Timeline
+from aegle.domain.tissue_change import VisitChange
 
 
 class ResponseCategory(Enum):
@@ -12,6 +13,8 @@ class ResponseCategory(Enum):
 
     COMPLETE_RESPONSE = "CR"
     PARTIAL_RESPONSE = "PR"
+    NEITHER_COMPLETE_NOR_PROGRESSIVE = "NON-CR/NON-PD"
+    """Of patients without measurable lesions whose other lesions remain (table 2)."""
     STABLE_DISEASE = "SD"
     PROGRESSIVE_DISEASE = "PD"
     NOT_EVALUABLE = "NE"
@@ -35,6 +38,8 @@ class Response:
     """Each category with its probability given measurement error, most probable first."""
     assumed_error: Text | None = None
     """Which measurement error the probabilities assume."""
+    doubt: Text | None = None
+    """Why another category is as possible; None where all sizes lie clear of the limits."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,4 +48,6 @@ class FollowUp:
 
     timeline: Timeline
     responses: tuple[Response, ...]
-    """One per visit after baseline."""
+    """One per visit after baseline; none where no visit shows a lesion."""
+    changes: tuple[VisitChange, ...] = ()
+    """Changed tissue at later visits, where nobody delineated lesions."""

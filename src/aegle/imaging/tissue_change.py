@@ -20,6 +20,7 @@ from aegle.domain.grid import Grid
 from aegle.domain.registration import Registration, Verdict
 from aegle.domain.structure import Structure
 from aegle.domain.text import Text
+from aegle.domain.tissue_change import Changed, TissueChange
 from aegle.domain.volume import Quantity, Volume
 from aegle.imaging.morphology import TOUCHING
 from aegle.options import option
@@ -51,59 +52,22 @@ class ChangeOptions:
     ] = 0.3
     seed: Annotated[
         float, option("Change that starts a region, in standard deviations without change", gt=0)
-    ] = 5.0
-    limit: Annotated[float, option("Change at which a region ends, in the same unit", gt=0)] = 2.5
+    ] = 6.0
+    limit: Annotated[float, option("Change at which a region ends, in the same unit", gt=0)] = 3.5
     brightness: Annotated[
         float,
         option(
-            "Tissue that differs from what lies around it by so many deviations is where lesions "
-            "are: in the later image for what grew, in the earlier for what shrank"
+            "A region starts in tissue that differs from what lies around it by so many deviations "
+            "as lesions do: in the later image for what grew, in the earlier for what shrank"
         ),
     ] = 1.5
-    least_ml: Annotated[float, option("Smallest region", unit="mL", ge=0)] = 0.015
+    least_ml: Annotated[float, option("Smallest region", unit="mL", ge=0)] = 0.03
     rim_mm: Annotated[
         float, option("Rim of the brain in which nothing counts", unit="mm", ge=0)
     ] = 5.0
     lesions: Annotated[
         Literal["bright", "dark", "any"], option("How lesions look on the image")
     ] = "bright"
-
-
-@record(frozen=True, eq=False, kw_only=True)
-class Changed:
-    """Tissue that changed one way."""
-
-    structure: Structure
-    count: int
-    """Separate regions."""
-    volume_ml: float
-    interval_ml: tuple[float, float]
-    """From where regions reach half their height, to what one standard deviation of noise
-    could have hidden [mL]."""
-
-
-@record(frozen=True, eq=False, kw_only=True)
-class TissueChange:
-    """What grew and what shrank between two images."""
-
-    difference: Volume
-    """Later less earlier, in standard deviations without change, on the earlier grid."""
-    compared: Structure
-    """Tissue that both images show."""
-    grown: Changed
-    shrunk: Changed
-    notices: tuple[Text, ...] = ()
-
-    @property
-    def net_ml(self) -> float:
-        """Volume that grew less volume that shrank [mL]."""
-        return self.grown.volume_ml - self.shrunk.volume_ml
-
-    @property
-    def net_interval_ml(self) -> tuple[float, float]:
-        """The least and the most that ``net_ml`` can be within both intervals [mL]."""
-        grown, shrunk = self.grown.interval_ml, self.shrunk.interval_ml
-        return grown[0] - shrunk[1], grown[1] - shrunk[0]
 
 
 def tissue_change(
@@ -151,9 +115,9 @@ def tissue_change(
     depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=grid.spacing_mm)
     within = inside & (depth[1:-1, 1:-1, 1:-1] > options.rim_mm)
     sign = -1.0 if options.lesions == "dark" else 1.0
-    ill_then, ill_now = (_looks_ill(v, inside, options, grid) for v in (first, second))
-    grown = _changed("grown", sign * scores, within & ill_now, grid, options)
-    shrunk = _changed("shrunk", -sign * scores, within & ill_then, grid, options)
+    then, now = (_standing_out(v, inside, options, grid) for v in (first, second))
+    grown = _changed("grown", _Map(sign * scores, within, now), grid, options)
+    shrunk = _changed("shrunk", _Map(-sign * scores, within, then), grid, options)
     is_doubtful = registration.verdict is Verdict.DOUBTFUL
     return TissueChange(
         difference=Volume(values=scores.astype(np.float32), grid=grid, quantity=Quantity.SIGNAL),
@@ -256,26 +220,36 @@ def _middle_and_spread(values: Array) -> tuple[float, float]:
     return middle, 1.4826 * float(np.median(np.abs(values - middle)))
 
 
-def _looks_ill(values: Array, inside: Mask, options: ChangeOptions, grid: Grid) -> Mask:
-    """Return where tissue differs from what lies around it as lesions do."""
+def _standing_out(values: Array, inside: Mask, options: ChangeOptions, grid: Grid) -> Array:
+    """Return by how many deviations tissue differs from what lies around it, as lesions do."""
     if options.lesions == "any":
-        return inside
+        return np.where(inside, np.inf, 0.0)
     offset = values - _smoothed(values, inside, options.field_mm, grid)
     middle, spread = _middle_and_spread(offset[inside])
     sign = 1.0 if options.lesions == "bright" else -1.0
-    return np.asarray(inside & (sign * (offset - middle) >= options.brightness * spread))
+    return np.asarray(np.where(inside, sign * (offset - middle) / max(spread, 1e-9), 0.0))
 
 
-def _changed(name: str, scores: Array, within: Mask, grid: Grid, options: ChangeOptions) -> Changed:
+@record(frozen=True, eq=False)
+class _Map:
+    """What regions are grown on."""
+
+    scores: Array
+    within: Mask
+    standing_out: Array
+
+
+def _changed(name: str, found: _Map, grid: Grid, options: ChangeOptions) -> Changed:
     """Return the regions whose scores stand out upwards."""
-    region = _regions(scores, within, options.limit, options, grid)
-    wider = _regions(scores, within, max(options.limit - 1, 0.5), options, grid)
+    region = _regions(found, options.limit, options.seed, options, grid)
+    limit, seed = max(options.limit - 1, 0.5), max(options.seed - 2, options.limit)
+    wider = _regions(found, limit, seed, options, grid)
     labels, count = ndimage.label(region, structure=TOUCHING)
     least = 0
     for number in range(1, count + 1):
-        own = scores[labels == number]
+        own = found.scores[labels == number]
         # Half of its height is where a region blurred by the image really ends.
-        least += int(np.count_nonzero(own >= max(options.limit + 1, np.percentile(own, 90) / 2)))
+        least += int(np.count_nonzero(own >= max(options.limit, np.percentile(own, 90) / 2)))
     voxel_ml = grid.voxel_volume_ml
     return Changed(
         structure=Structure.of(name, region, grid),
@@ -285,14 +259,19 @@ def _changed(name: str, scores: Array, within: Mask, grid: Grid, options: Change
     )
 
 
-def _regions(scores: Array, within: Mask, limit: float, options: ChangeOptions, grid: Grid) -> Mask:
-    labels, count = ndimage.label(within & (scores >= limit), structure=TOUCHING)
+def _regions(found: _Map, limit: float, seed: float, options: ChangeOptions, grid: Grid) -> Mask:
+    """Return regions above a limit that start where change and lesion are beyond doubt.
+
+    They end where tissue looks like what lies around it: edges of ventricles change the other way.
+    """
+    may = found.within & (found.scores >= limit) & (found.standing_out >= 0)
+    labels, count = ndimage.label(may, structure=TOUCHING)
     if count == 0:
         return np.zeros(grid.shape, dtype=np.bool_)
-    marked = labels > 0
+    starts = (labels > 0) & (found.standing_out >= options.brightness)
     highest = np.zeros(count + 1)
-    np.maximum.at(highest, labels[marked], scores[marked])
+    np.maximum.at(highest, labels[starts], found.scores[starts])
     volumes_ml = np.bincount(labels.ravel(), minlength=count + 1)[1:] * grid.voxel_volume_ml
     kept = np.zeros(count + 1, dtype=np.bool_)
-    kept[1:] = (highest[1:] >= options.seed) & (volumes_ml >= options.least_ml)
+    kept[1:] = (highest[1:] >= seed) & (volumes_ml >= options.least_ml)
     return np.asarray(kept[labels])

@@ -23,6 +23,7 @@ from aegle.phantoms.made import MadeVisit
 from aegle.phantoms.painting import Scene, paint_lesions, paint_patient
 from aegle.phantoms.pet import pet_of
 from aegle.phantoms.texture import scanned
+from aegle.phantoms.treated import draw_treated
 from aegle.phantoms.variation import (
     Examined,
     draw_build,
@@ -51,6 +52,13 @@ class ThoraxOptions:
         option(
             "Whether build, lesions, contrast and noise differ from seed to seed; otherwise every "
             "patient is the model patient"
+        ),
+    ] = False
+    treated: Annotated[
+        bool,
+        option(
+            "Whether the lesions of a varied patient vanish, appear and change together, as "
+            "tumours under treatment do"
         ),
     ] = False
 
@@ -118,7 +126,7 @@ def make_visit(visit: int, *, options: ThoraxOptions) -> MadeVisit:
     if visit not in range(VISITS):
         raise OptionError(f"No visit {visit}; the made patient has visits 0 to {VISITS - 1}.")
     plan = _VISITS[visit]
-    patient = _varied(visit, options.seed) if options.varied else _model(visit)
+    patient = _varied(visit, options) if options.varied else _model(visit)
     examined, lesions = patient.examined, patient.lesions
     grid = thorax_grid(options.shape)
     scene = Scene.blank(
@@ -171,10 +179,11 @@ def _model(visit: int) -> _Patient:
     )
 
 
-def _varied(visit: int, seed: int) -> _Patient:
+def _varied(visit: int, options: ThoraxOptions) -> _Patient:
+    seed = options.seed
     build = draw_build(seed)
     examined = draw_visit(seed, visit, _VISITS[visit].motion, build)
-    courses = draw_courses(seed, build)
+    courses = (draw_treated if options.treated else draw_courses)(seed, build)
     return _Patient(
         build=build, examined=examined, lesions=drawn_lesions(courses, visit, examined.motion)
     )

@@ -102,8 +102,12 @@ def draw_courses(seed: int, build: Build) -> tuple[LesionCourse, ...]:
 def drawn_lesions(
     courses: tuple[LesionCourse, ...], visit: int, motion: Motion
 ) -> tuple[MadeLesion, ...]:
-    """Return the lesions of a visit."""
-    return tuple(made_lesion(course, visit, motion) for course in courses)
+    """Return the lesions that are there at a visit."""
+    return tuple(
+        made_lesion(course, visit, motion)
+        for course in courses
+        if course.diameters_mm[visit] is not None
+    )
 
 
 def _lesion(

@@ -6,7 +6,7 @@ lesion that moved with breathing stays where it was.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,13 @@ from scipy.ndimage import binary_erosion, map_coordinates
 
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Lesion
+from aegle.domain.followed import followed_images
 from aegle.domain.grid import Points
 from aegle.domain.registration import Registration, Verdict
 from aegle.domain.response import FollowUp
 from aegle.domain.study import Image
+from aegle.domain.tissue_change import TissueChange
+from aegle.domain.volume import Quantity
 from aegle.report.find import findings_of, subject_of
 from aegle.report.planes import View
 from aegle.report.shades import Window
@@ -30,6 +33,8 @@ MOST_SLICES = 40
 OUTSIDE_RGB = (30, 38, 66)
 """What the later image does not show."""
 LESION_RGB = (255, 208, 0)
+GROWN_RGB, SHRUNK_RGB = (255, 80, 60), (70, 150, 255)
+"""Of tissue that changed, where no lesions are delineated."""
 QUALITY = 80
 
 
@@ -78,26 +83,31 @@ def aligned_slices(results: CaseResults, follow_up: FollowUp) -> AlignedSlices |
     """
     examinations, timeline = results.examinations, follow_up.timeline
     visits = [examinations.index_of(uid) for uid in timeline.study_uids]
-    images = [examinations.visits[v].ct for v in visits]
+    compared = followed_images(examinations.visits)
+    images = [compared[v] for v in visits]
     fixed = images[0]
     if fixed is None:
         return None
     view = native_view(fixed)
-    places = _places(results, follow_up, visits, fixed)
+    places = [*_places(results, follow_up, visits, fixed), *_changed_places(follow_up)]
     chosen = _chosen(fixed.volume.grid.shape[view.normal], [index for _, index in places])
     window = subject_of(results, visits[0], fixed).window
     registrations = (None, *timeline.registrations)
-    panels = tuple(
-        Panel(
-            visit=visit,
-            frames=_frames(view, chosen, window, _seen(results, visit, image, registration)),
-            registration=registration,
-        )
-        for visit, image, registration in zip(visits, images, registrations, strict=True)
-    )
+    panels: list[Panel] = []
+    for visit, image, registration in zip(visits, images, registrations, strict=True):
+        # Only HU mean the same at every visit; signals are scaled anew by each scan.
+        shades = window
+        if image is not None and image.volume.quantity is not Quantity.RADIODENSITY:
+            shades = subject_of(results, visit, image).window
+        seen = _seen(results, visit, image, registration)
+        if seen is not None and registration is not None:
+            changes = [c.change for c in follow_up.changes if c.visit == len(panels)]
+            seen = replace(seen, change=next(iter(changes), None))
+        frames = _frames(view, chosen, shades, seen)
+        panels.append(Panel(visit=visit, frames=frames, registration=registration))
     near = [(name, int(np.argmin(np.abs(np.subtract(chosen, n))))) for name, n in places]
     return AlignedSlices(
-        panels=panels,
+        panels=tuple(panels),
         heights_mm=tuple(_height_mm(view, index) for index in chosen),
         letters=view.letters,
         start=near[0][1] if near else len(chosen) // 2,
@@ -148,6 +158,8 @@ class _Seen:
     lesions: NDArray[np.uint8]
     """Mask of all lesions on the image."""
     registration: Registration | None
+    change: TissueChange | None = None
+    """On the grid of the baseline."""
 
 
 def _seen(
@@ -177,8 +189,29 @@ def _frames(view: View, chosen: list[int], window: Window, seen: _Seen | None) -
         frame[~_within(at, image.volume.grid.shape)] = OUTSIDE_RGB
         inside = map_coordinates(seen.lesions, at, order=0, cval=0).astype(bool)
         frame[inside & ~binary_erosion(inside)] = LESION_RGB
+        if seen.change is not None:
+            _outline_change(frame, seen.change, pixel_places(view, index))
         frames.append(frame)
     return np.stack(frames)
+
+
+def _outline_change(frame: NDArray[np.uint8], change: TissueChange, places: Points) -> None:
+    for part, colour in ((change.grown, GROWN_RGB), (change.shrunk, SHRUNK_RGB)):
+        at = np.moveaxis(part.structure.grid.to_indices(places), -1, 0)
+        mask = part.structure.mask.astype(np.uint8)
+        inside = map_coordinates(mask, at, order=0, cval=0).astype(bool)
+        frame[inside & ~binary_erosion(inside)] = colour
+
+
+def _changed_places(follow_up: FollowUp) -> list[tuple[str, int]]:
+    """Return for each visit with changed tissue the slice that shows most of it."""
+    found = []
+    for one in follow_up.changes:
+        parts = [p.structure for p in (one.change.grown, one.change.shrunk) if p.count]
+        if parts:
+            per_slice = sum(np.count_nonzero(p.mask, axis=(1, 2)) for p in parts)
+            found.append((f"Δ{one.visit + 1}", int(np.argmax(per_slice))))
+    return found
 
 
 def _within(at: Points, shape: tuple[int, int, int]) -> NDArray[np.bool_]:

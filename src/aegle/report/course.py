@@ -14,6 +14,7 @@ from aegle.report.language import Words, clean
 TONES = {
     ResponseCategory.COMPLETE_RESPONSE: Tone.GOOD,
     ResponseCategory.PARTIAL_RESPONSE: Tone.GOOD,
+    ResponseCategory.NEITHER_COMPLETE_NOR_PROGRESSIVE: Tone.CALM,
     ResponseCategory.STABLE_DISEASE: Tone.CALM,
     ResponseCategory.PROGRESSIVE_DISEASE: Tone.BAD,
     ResponseCategory.NOT_EVALUABLE: Tone.WARN,
@@ -52,7 +53,7 @@ def _row(response: Response, labels: Sequence[str], words: Words) -> tuple[Cell,
         Cell(text=f"{response.sum_mm:.1f}" if math.isfinite(response.sum_mm) else "–"),
         Cell(text=_change(response.sum_mm, response.baseline_mm)),
         Cell(text=_change(response.sum_mm, response.nadir_mm)),
-        Cell(text="\n".join([words.text(response.reason), *_chances(response, words)])),
+        Cell(text="\n".join([words.text(response.reason), *_doubts(response, words)])),
         Cell(text="\n".join(_policy(response, words))),
     )
 
@@ -61,6 +62,12 @@ def _change(now_mm: float, before_mm: float) -> str:
     if not before_mm > 0 or not math.isfinite(now_mm):
         return "–"
     return f"{100 * (now_mm - before_mm) / before_mm:+.0f} %".replace("-", "−")
+
+
+def _doubts(response: Response, words: Words) -> list[str]:
+    """Return why a response is uncertain, and how probable each category is."""
+    doubt = [words.text(response.doubt)] if response.doubt is not None else []
+    return [*doubt, *_chances(response, words)]
 
 
 def _chances(response: Response, words: Words) -> list[str]:

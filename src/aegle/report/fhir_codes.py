@@ -38,6 +38,11 @@ DISEASE_STATUS = (LOINC, "97509-4", "Cancer disease status")
 TREND = {
     ResponseCategory.COMPLETE_RESPONSE: (SNOMED, "268910001", "Patient's condition improved"),
     ResponseCategory.PARTIAL_RESPONSE: (SNOMED, "268910001", "Patient's condition improved"),
+    ResponseCategory.NEITHER_COMPLETE_NOR_PROGRESSIVE: (
+        SNOMED,
+        "359746009",
+        "Patient's condition stable",
+    ),
     ResponseCategory.STABLE_DISEASE: (SNOMED, "359746009", "Patient's condition stable"),
     ResponseCategory.PROGRESSIVE_DISEASE: (SNOMED, "271299001", "Patient's condition worsened"),
     ResponseCategory.NOT_EVALUABLE: (SNOMED, "709137006", "Patient condition undetermined"),

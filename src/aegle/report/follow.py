@@ -7,6 +7,7 @@ import numpy as np
 
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Lesion
+from aegle.domain.followed import followed_images
 from aegle.domain.registration import Registration, Verdict
 from aegle.domain.response import FollowUp, Response, ResponseCategory
 from aegle.domain.study import Image
@@ -23,6 +24,7 @@ from aegle.report.blocks import (
     Table,
     Tone,
 )
+from aegle.report.change import changed_tissue
 from aegle.report.charts import Visit, chart, chart_picture, encoded, plot_trend
 from aegle.report.course import TONES, case_from_baseline, central_slices, response_table
 from aegle.report.drawing import Picture
@@ -66,9 +68,15 @@ def overview(results: CaseResults, words: Words) -> tuple[Block, ...]:
     follow_up = results.following.follow_up
     if follow_up is None:
         return (Paragraph(words.text(results.following.reason), Tone.CALM),)
+    labels = _labels(results, words)
+    reason = words.text(results.following.reason)
+    told = [*([Paragraph(reason)] if reason else []), *_cautions(results, words)]
+    told += changed_tissue(follow_up, labels, words)
+    if not follow_up.timeline.entries:
+        return tuple(told)
     return (
-        *_cautions(results, words),
-        response_table(follow_up, _labels(results, words), words),
+        *told,
+        response_table(follow_up, labels, words),
         _trend(results, follow_up, words),
         _lesion_table(results, follow_up, words),
     )
@@ -91,6 +99,13 @@ def _cautions(results: CaseResults, words: Words) -> list[Block]:
 def _follow_up(
     results: CaseResults, follow_up: FollowUp, words: Words, palette: Palette
 ) -> list[Block]:
+    if not follow_up.timeline.entries:
+        return [
+            *_cautions(results, words),
+            *changed_tissue(follow_up, _labels(results, words), words),
+            *_central(results, follow_up, words),
+            *_alignments(results, follow_up, words),
+        ]
     return [
         *_cautions(results, words),
         *(_response_card(results, response, words) for response in follow_up.responses),
@@ -123,6 +138,8 @@ def _response_card(results: CaseResults, response: Response, words: Words) -> Ca
         (words("Change from baseline"), _change(response.sum_mm, response.baseline_mm)),
         (words("Change from nadir"), _change(response.sum_mm, response.nadir_mm)),
     ]
+    if response.doubt is not None:
+        facts.append((words("Uncertain"), words.text(response.doubt)))
     if response.probabilities and response.assumed_error:
         chances = ", ".join(f"{name} {100 * p:.0f} %" for name, p in response.probabilities)
         told = words.text(response.assumed_error)
@@ -321,9 +338,13 @@ def _unseen(row: _Row, follow_up: FollowUp, visit: int, seen: dict[int, Lesion])
 
 
 def _image_like(results: CaseResults, visit: int, source: int, lesion: Lesion) -> Image | None:
-    modality = results.examinations.visits[source].image(lesion.image).series.modality
-    images = results.examinations.visits[visit].images
-    return next((i for i in images if i.series.modality == modality), None)
+    visits = results.examinations.visits
+    compared = followed_images(visits)
+    own = compared[source]
+    if own is not None and own.name == lesion.image and compared[visit] is not None:
+        return compared[visit]
+    modality = visits[source].image(lesion.image).series.modality
+    return next((i for i in visits[visit].images if i.series.modality == modality), None)
 
 
 def _carried(follow_up: FollowUp, place_mm: Place, source: int, visit: int) -> Place:

@@ -12,8 +12,7 @@ says in words what they found. Non-target lesions are judged as present or gone;
 progression is for a reader to state.
 """
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass as plain_dataclass
+from collections.abc import Set
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -29,6 +28,7 @@ from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 from aegle.options import option
 from aegle.response import sum_criteria
 from aegle.response.criterion import Criterion, JudgedVisit, load
+from aegle.response.nearness import doubt
 from aegle.response.patient_course import (
     NewLesion,
     PatientCourse,
@@ -40,6 +40,14 @@ from aegle.response.patient_course import (
     NonTarget as OtherLesion,
 )
 from aegle.response.probability import Probabilities, ProbabilityOptions, probabilities
+from aegle.response.recist_visit import (
+    Sums,
+    VisitSeen,
+    decimal_of,
+    is_normal,
+    reason,
+    size_mm,
+)
 from aegle.response.sum_criteria import judge
 
 CRITERION, RULES = "RECIST 1.1", "recist-1.1"
@@ -47,14 +55,6 @@ CITATION = (
     "Eisenhauer EA et al. New response evaluation criteria in solid tumours: revised RECIST "
     "guideline (version 1.1). Eur J Cancer 2009;45:228-247. doi:10.1016/j.ejca.2008.10.026"
 )
-NORMAL_NODE_MM = Decimal(10)
-"""Section 4.3.1: nodes with a smaller short axis are normal and may remain."""
-
-CR = ResponseCategory.COMPLETE_RESPONSE
-PR = ResponseCategory.PARTIAL_RESPONSE
-SD = ResponseCategory.STABLE_DISEASE
-PD = ResponseCategory.PROGRESSIVE_DISEASE
-NE = ResponseCategory.NOT_EVALUABLE
 
 
 class NonTarget(Enum):
@@ -102,54 +102,6 @@ class Recist11Options:
     ] = True
 
 
-@plain_dataclass(frozen=True, kw_only=True)
-class _Sums:
-    """Sums of target diameters [mm]: now, at baseline, and the smallest before now."""
-
-    now: Decimal
-    baseline: Decimal
-    nadir: Decimal
-
-    @property
-    def facts(self) -> dict[str, str | int | float]:
-        """What a sentence about the sums needs; changes are 0 where nothing was there."""
-        return {
-            "sum_mm": float(self.now),
-            "baseline_mm": float(self.baseline),
-            "nadir_mm": float(self.nadir),
-            "baseline_percent": _percent(self.now, self.baseline),
-            "nadir_percent": _percent(self.now, self.nadir),
-            "increase_mm": float(self.now - self.nadir),
-        }
-
-
-@plain_dataclass(frozen=True, kw_only=True)
-class _Visit:
-    """What one visit shows of the lesions known by then."""
-
-    targets: tuple[TimelineEntry, ...]
-    others: tuple[TimelineEntry, ...]
-    """Non-target lesions of the baseline."""
-    new: tuple[TimelineEntry, ...]
-    """Lesions that were not there at baseline and are unequivocal."""
-    missing: int
-    """Targets that could not be assessed."""
-    others_missing: int
-    had_disease: bool
-    """Whether the baseline showed any lesion that is not a normal lymph node."""
-    is_aligned: bool
-
-    @property
-    def total(self) -> Decimal:
-        """Sum of the target diameters that were assessed [mm]."""
-        return sum((_mm(e) for e in self.targets), Decimal(0))
-
-    @property
-    def remaining(self) -> tuple[TimelineEntry, ...]:
-        """Lesions of the baseline that are still diseased."""
-        return tuple(e for e in (*self.targets, *self.others) if not _is_normal(e))
-
-
 def assess(timeline: Timeline, *, options: Recist11Options) -> tuple[Response, ...]:
     """Judge every visit after baseline.
 
@@ -195,14 +147,10 @@ def overall(
         has_new: Whether there is an unequivocal new lesion.
 
     Returns:
-        The category. ``NOT_EVALUABLE`` also stands for non-CR/non-PD of table 2.
+        The category; non-CR/non-PD only where there were no target lesions (table 2).
     """
     name = sum_criteria.NONE if target is None else target.value
-    return _category(sum_criteria.overall(name, non_target.value, has_new=has_new)[0])
-
-
-def _category(name: str) -> ResponseCategory:
-    return NE if name == sum_criteria.NON_CR_NON_PD else ResponseCategory(name)
+    return ResponseCategory(sum_criteria.overall(name, non_target.value, has_new=has_new)[0])
 
 
 def _criterion(options: Recist11Options) -> Criterion:
@@ -214,7 +162,7 @@ def _criterion(options: Recist11Options) -> Criterion:
         "progression_increase_absolute": options.progression_increase_mm,
     }
     changed = {
-        name: replace(published.thresholds[name], value=_decimal(value))
+        name: replace(published.thresholds[name], value=decimal_of(value))
         for name, value in wanted.items()
     }
     return replace(published, thresholds=published.thresholds | changed)
@@ -235,10 +183,10 @@ def _as_written(timeline: Timeline, number: int, options: Recist11Options) -> Vi
         day=number,
         targets=tuple(_target(e, {one.track for one in visit.targets}) for e in visit.targets),
         non_targets=tuple(
-            OtherLesion(lesion=e.track, seen=Seen.ABSENT if _is_normal(e) else Seen.PRESENT)
+            OtherLesion(lesion=e.track, seen=Seen.ABSENT if is_normal(e) else Seen.PRESENT)
             for e in others
         ),
-        new=tuple(NewLesion(lesion=e.track, size=_mm(e)) for e in visit.new if number),
+        new=tuple(NewLesion(lesion=e.track, size=size_mm(e)) for e in visit.new if number),
         is_comparable=visit.is_aligned,
     )
 
@@ -248,7 +196,7 @@ def _target(entry: TimelineEntry, targets: Set[str]) -> Target:
     whole = entry.merged_into or ""
     return Target(
         lesion=entry.track,
-        parts=(_mm(entry),) if not whole or whole in targets else None,
+        parts=(size_mm(entry),) if not whole or whole in targets else None,
         is_node=entry.is_lymph_node,
         merged_into=whole if whole in targets else "",
     )
@@ -259,10 +207,10 @@ def _response_of(
 ) -> Response:
     visit = _visit(timeline, verdict.visit, options)
     now, start, nadir = (Decimal(str(verdict.facts[k])) for k in ("sum", "baseline", "nadir"))
-    sums = _Sums(now=now, baseline=start, nadir=nadir)
+    sums = Sums(now=now, baseline=start, nadir=nadir)
     state = verdict.facts["target"]
     target = None if state == sum_criteria.NONE else ResponseCategory(state)
-    category = _category(verdict.category)
+    category = ResponseCategory(verdict.category)
     return Response(
         visit=verdict.visit,
         category=category,
@@ -270,15 +218,27 @@ def _response_of(
         sum_mm=float(now),
         baseline_mm=float(start),
         nadir_mm=float(nadir),
-        reason=_reason(category, target, visit, sums, verdict.rule),
+        reason=reason(category, target, visit, sums, verdict.rule),
         citation=CITATION,
         rule=f"{RULES}/{verdict.rule}",
         probabilities=tuple(chance.by_category.items()),
         assumed_error=chance.assumed,
+        doubt=_doubt(verdict, visit, options),
     )
 
 
-def _visit(timeline: Timeline, number: int, options: Recist11Options) -> _Visit:
+def _doubt(verdict: JudgedVisit, visit: VisitSeen, options: Recist11Options) -> Text | None:
+    known = (*visit.targets, *visit.others)
+    return doubt(
+        verdict,
+        [size_mm(e) for e in known if e.is_lymph_node],
+        _criterion(options),
+        others_left=any(size_mm(e) > 0 for e in known if not e.is_lymph_node),
+        response_persists=options.response_persists,
+    )
+
+
+def _visit(timeline: Timeline, number: int, options: Recist11Options) -> VisitSeen:
     """Sort the entries of one visit by what they were at baseline."""
     at_baseline = {e.track: e.is_target for e in timeline.at(0)}
     here = [e for e in timeline.at(number) if e.status is not LesionStatus.UNSURE]
@@ -286,111 +246,17 @@ def _visit(timeline: Timeline, number: int, options: Recist11Options) -> _Visit:
     others = tuple(e for e in here if at_baseline.get(e.track) is False)
     later = (e for e in here if e.track not in at_baseline)
     registration = dict(enumerate(timeline.registrations, start=1)).get(number)
-    return _Visit(
+    return VisitSeen(
         targets=targets,
         others=others,
         new=tuple(e for e in later if _is_unequivocal(e, options)),
         missing=sum(at_baseline.values()) - len(targets),
         others_missing=len(at_baseline) - sum(at_baseline.values()) - len(others),
-        had_disease=any(not _is_normal(e) for e in timeline.at(0)),
+        had_disease=any(not is_normal(e) for e in timeline.at(0)),
         is_aligned=registration is None or registration.verdict is not Verdict.FAILED,
     )
 
 
 def _is_unequivocal(entry: TimelineEntry, options: Recist11Options) -> bool:
     least_mm = options.new_node_mm if entry.is_lymph_node else options.new_lesion_mm
-    return _mm(entry) > 0 and _mm(entry) >= _decimal(least_mm)
-
-
-def _is_normal(entry: TimelineEntry) -> bool:
-    if entry.merged_into is not None:
-        return False
-    return _mm(entry) < NORMAL_NODE_MM if entry.is_lymph_node else _mm(entry) == 0
-
-
-def _mm(entry: TimelineEntry) -> Decimal:
-    return round(_decimal(entry.diameter_mm), 1)
-
-
-def _decimal(number: float) -> Decimal:
-    """Return the number as it is written: 0.3 is three tenths."""
-    return Decimal(str(float(number)))
-
-
-def _percent(now: Decimal, before: Decimal) -> float:
-    return float(100 * (now - before) / before) if before else 0.0
-
-
-def _reason(
-    category: ResponseCategory,
-    target: ResponseCategory | None,
-    visit: _Visit,
-    sums: _Sums,
-    rule: str,
-) -> Text:
-    """Say in numbers why the category holds."""
-    if not visit.is_aligned:
-        return Text("The alignment with the first visit failed, so lesions cannot be compared.")
-    if category is PD:
-        return _why_progressive(target, visit, sums)
-    if category is NE:
-        return _why_not_evaluable(target, visit, sums)
-    if category is CR:
-        return Text("All lesions are gone; lymph nodes that remain are smaller than 10 mm.")
-    if target is CR:
-        return Text(
-            "All target lesions are gone, but {count} other lesions remain or were not assessed.",
-            {"count": len(visit.remaining) + visit.others_missing},
-        )
-    if rule == "response-persists":
-        return Text(
-            "Partial response persists: sum of target diameters {sum_mm:.1f} mm, "
-            "{baseline_percent:+.1f} % against baseline ({baseline_mm:.1f} mm), "
-            "{nadir_percent:+.1f} % against the smallest earlier sum ({nadir_mm:.1f} mm).",
-            sums.facts,
-        )
-    return Text(
-        "Sum of target diameters {sum_mm:.1f} mm: {baseline_percent:+.1f} % against baseline "
-        "({baseline_mm:.1f} mm), {nadir_percent:+.1f} % against the smallest earlier sum "
-        "({nadir_mm:.1f} mm).",
-        sums.facts,
-    )
-
-
-def _why_progressive(target: ResponseCategory | None, visit: _Visit, sums: _Sums) -> Text:
-    if visit.new:
-        return Text(
-            "New lesions: {lesions}. Sum of target diameters {sum_mm:.1f} mm, "
-            "{baseline_percent:+.1f} % against baseline ({baseline_mm:.1f} mm).",
-            {"lesions": _listed(visit.new), **sums.facts},
-        )
-    if target is PD and sums.nadir:
-        return Text(
-            "Sum of target diameters {sum_mm:.1f} mm: {increase_mm:.1f} mm and "
-            "{nadir_percent:.1f} % above the smallest earlier sum ({nadir_mm:.1f} mm).",
-            sums.facts,
-        )
-    return Text(
-        "Disease is seen again after it had gone: {lesions}.",
-        {"lesions": _listed(visit.remaining)},
-    )
-
-
-def _why_not_evaluable(target: ResponseCategory | None, visit: _Visit, sums: _Sums) -> Text:
-    if target is NE:
-        return Text(
-            "{missing} of {count} target lesions were not assessed; the others sum to "
-            "{sum_mm:.1f} mm.",
-            {"missing": visit.missing, "count": visit.missing + len(visit.targets), **sums.facts},
-        )
-    if not visit.had_disease:
-        return Text("Nothing was diseased at baseline, so there is no response to judge.")
-    return Text(
-        "No lesion was measurable at baseline (longest diameter 10 mm, lymph nodes 15 mm), "
-        "and {count} others remain or were not assessed.",
-        {"count": len(visit.remaining) + visit.others_missing},
-    )
-
-
-def _listed(entries: Sequence[TimelineEntry]) -> str:
-    return ", ".join(f"{e.track} {_mm(e)} mm" for e in entries)
+    return size_mm(entry) > 0 and size_mm(entry) >= decimal_of(least_mm)

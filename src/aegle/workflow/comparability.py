@@ -1,10 +1,10 @@
 """What stands in the way of comparing visits: said in words, and never counted as response.
 
-A visit without a CT is not evaluable, and so is a lesion whose place a later image does not show:
-it has not vanished. A lesion too small for the slices is no target. Sources: Eisenhauer EA et al.
-Eur J Cancer 2009;45:228-247 (RECIST 1.1), sections 3.1.1 (measurable: 10 mm, or twice the slice
-thickness above 5 mm) and 4.4.2 (what was not assessed is not evaluable), appendix II (same contrast
-phase at every visit).
+A visit without an image like that of the baseline is not evaluable, and so is a lesion whose place
+a later image does not show: it has not vanished. A lesion too small for the slices is no target.
+Sources: Eisenhauer EA et al. Eur J Cancer 2009;45:228-247 (RECIST 1.1), sections 3.1.1
+(measurable: 10 mm, or twice the slice thickness above 5 mm) and 4.4.2 (what was not assessed is
+not evaluable), appendix II (same contrast phase at every visit).
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ import numpy as np
 
 from aegle.domain.case import AllFindings, Examinations
 from aegle.domain.finding import Findings
+from aegle.domain.followed import followed_images, followed_modality, sequence
 from aegle.domain.registration import Registration, Verdict
-from aegle.domain.study import Image
+from aegle.domain.study import Examination, Image
 from aegle.domain.text import Text
 from aegle.domain.timeline import LesionStatus, Timeline, TimelineEntry
 
@@ -26,7 +27,9 @@ OTHER_PHASE_HU = 60.0
 it, so neither noise nor haematocrit explains it."""
 BLOOD = ("aorta", "heart")
 
-NO_CT = "Visit {visit} has no CT ({there}), so it cannot be compared with the CT of baseline."
+NO_IMAGE = (
+    "Visit {visit} has no {wanted} ({there}), so it cannot be compared with the baseline's one."
+)
 OTHER_PHASE = (
     "Visit {visit} was taken in another contrast phase than the baseline ({organ} {now} HU, "
     "{before} HU at baseline): lesions may look larger or smaller for that reason alone, and the "
@@ -49,19 +52,22 @@ class Followed:
     visit: int
     """Index of the examination."""
     image: Image | None
-    """What is compared; None if the visit has no CT."""
+    """What is compared; None if the visit has nothing like it."""
     findings: Findings
     """On that image alone, or one tumour would count twice."""
     there: str
     """Modalities of the visit, for messages."""
+    wanted: str = "CT"
+    """What is compared, in words."""
 
 
 def followed(examinations: Examinations, findings: AllFindings) -> tuple[Followed, ...]:
-    """Return the visits from the first CT on; none if fewer than two have a CT."""
+    """Return the visits from the first that can be compared on; none if fewer than two can."""
     found: list[Followed] = []
-    pairs = zip(examinations.visits, findings.visits, strict=True)
-    for index, (visit, measured) in enumerate(pairs):
-        image = visit.ct
+    images = followed_images(examinations.visits)
+    wanted = _wanted(examinations.visits, images)
+    rows = zip(examinations.visits, findings.visits, images, strict=True)
+    for index, (visit, measured, image) in enumerate(rows):
         if image is None and not found:
             continue
         name = image.name if image is not None else None
@@ -75,9 +81,16 @@ def followed(examinations: Examinations, findings: AllFindings) -> tuple[Followe
                     measured, lesions=tuple(o for o in measured.lesions if o.image == name)
                 ),
                 there=", ".join(dict.fromkeys(modalities)) or "no images",
+                wanted=wanted,
             )
         )
     return tuple(found) if sum(f.image is not None for f in found) > 1 else ()
+
+
+def _wanted(visits: Sequence[Examination], images: Sequence[Image | None]) -> str:
+    """Return in words what is compared: the modality, of an MR also the sequence."""
+    kind = next((sequence(i) for i in images if i is not None and i.series.modality == "MR"), "")
+    return " ".join(word for word in (followed_modality(visits), kind) if word)
 
 
 def not_compared(one: Followed) -> Registration:
@@ -87,8 +100,12 @@ def not_compared(one: Followed) -> Registration:
         correlation_before=0.0,
         correlation_after=0.0,
         verdict=Verdict.FAILED,
-        reason=Text(NO_CT, {"visit": one.visit + 1, "there": one.there}),
+        reason=_no_image(one),
     )
+
+
+def _no_image(one: Followed) -> Text:
+    return Text(NO_IMAGE, {"visit": one.visit + 1, "there": one.there, "wanted": one.wanted})
 
 
 def corrected(timeline: Timeline, visits: Sequence[Followed]) -> tuple[Timeline, tuple[Text, ...]]:
@@ -98,7 +115,7 @@ def corrected(timeline: Timeline, visits: Sequence[Followed]) -> tuple[Timeline,
         timeline: As matched, visits in the same order.
         visits: What was compared.
     """
-    said = [Text(NO_CT, {"visit": v.visit + 1, "there": v.there}) for v in visits if not v.image]
+    said = [_no_image(v) for v in visits if not v.image]
     said += _other_phases(visits)
     entries, thick = _without_small_targets(timeline, visits[0])
     said += thick

@@ -5,9 +5,9 @@ from pathlib import Path
 from aegle.dicom import spatial_registration
 from aegle.dicom.report_course import TimePoint, TrackedLesion
 from aegle.domain.case import CaseResults
+from aegle.domain.followed import followed_images
 from aegle.domain.registration import Verdict
 from aegle.domain.response import FollowUp
-from aegle.domain.study import Examination, Image
 from aegle.domain.timeline import LesionStatus, TimelineEntry
 
 
@@ -26,7 +26,7 @@ def time_point(results: CaseResults, visit: int, image: str) -> TimePoint | None
     examination = results.examinations.visits[visit]
     if follow_up is None or examination.study_uid not in follow_up.timeline.study_uids:
         return None
-    followed = followed_image(examination)
+    followed = followed_images(results.examinations.visits)[visit]
     if followed is None or followed.name != image:
         return None
     timeline = follow_up.timeline
@@ -70,21 +70,14 @@ def _tracking_uids(results: CaseResults, follow_up: FollowUp) -> dict[str, str]:
     return uids
 
 
-def followed_image(visit: Examination) -> Image | None:
-    """Return the image of a visit that is compared over time: its CT."""
-    return visit.ct
-
-
 def write_alignments(results: CaseResults, place: Path) -> None:
     """Write each alignment that did not fail as a (deformable) spatial registration."""
     follow_up = results.following.follow_up
     if follow_up is None:
         return
     examinations, timeline = results.examinations, follow_up.timeline
-    images = [
-        followed_image(examinations.visits[examinations.index_of(uid)])
-        for uid in timeline.study_uids
-    ]
+    compared = followed_images(examinations.visits)
+    images = [compared[examinations.index_of(uid)] for uid in timeline.study_uids]
     fixed = images[0]
     pairs = zip(images[1:], timeline.registrations, strict=True)
     for number, (moving, registration) in enumerate(pairs, start=2):

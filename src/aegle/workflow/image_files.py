@@ -69,10 +69,12 @@ def visits_of_files(
     *,
     options: FileOptions,
     is_known_labels: tuple[Path, ...] = (),
+    study: str = "",
 ) -> tuple[list[Labels], list[Examination]]:
     """Read image files; return the label maps, and a visit for each folder with images.
 
-    ``is_known_labels`` are label maps whatever their names say.
+    ``is_known_labels`` are label maps whatever their names say. ``study`` tells these files from
+    others of the same folder that are another visit.
     """
     from aegle import image_files
 
@@ -82,7 +84,7 @@ def visits_of_files(
     for path in paths:
         if not is_labels[path]:
             folders[path.resolve().parent].append(path)
-    visits = [_visit(folders[folder], patient, options) for folder in sorted(folders)]
+    visits = [_visit(folders[folder], patient, options, study) for folder in sorted(folders)]
     return labels, visits
 
 
@@ -133,9 +135,9 @@ def _labelled(image: Image, structures: StructureSet) -> Image:
     return replace(image, structures=StructureSet((*image.structures, *moved)))
 
 
-def _visit(paths: list[Path], patient: Patient, options: FileOptions) -> Examination:
+def _visit(paths: list[Path], patient: Patient, options: FileOptions, study: str) -> Examination:
     folder = paths[0].resolve().parent.name
-    read = [_read(path, patient, options) for path in paths]
+    read = [_read(path, patient, options, study or folder) for path in paths]
     return Examination(
         patient=patient,
         study_uid=read[0].series.study_uid,
@@ -151,7 +153,7 @@ def _visit(paths: list[Path], patient: Patient, options: FileOptions) -> Examina
     )
 
 
-def _read(path: Path, patient: Patient, options: FileOptions) -> Image | Projection:
+def _read(path: Path, patient: Patient, options: FileOptions, study: str) -> Image | Projection:
     from aegle import image_files
     from aegle.dicom import image_series
 
@@ -163,7 +165,7 @@ def _read(path: Path, patient: Patient, options: FileOptions) -> Image | Project
         content,
         patient.id,
         modality=modality,
-        study=path.resolve().parent.name,
+        study=study,
         description=path.name,
     )
     if isinstance(content, PlanarImage):

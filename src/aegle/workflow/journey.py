@@ -28,6 +28,7 @@ from aegle.workflow import case_folder
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.dose_planning import library_digest
 from aegle.workflow.exporting import publish
+from aegle.workflow.following import FollowOptions, follow
 from aegle.workflow.given_visits import visits_in_order
 from aegle.workflow.options import CaseOptions
 from aegle.workflow.pipeline import Announce, Pipeline, code_digest, unannounced
@@ -41,12 +42,10 @@ from aegle.workflow.reading import (
 from aegle.workflow.stage import Progress, Stage
 from aegle.workflow.stages import (
     AssessOptions,
-    FollowOptions,
     SegmentOptions,
     TreatmentOptions,
     assess_images,
     find_structures,
-    follow,
     measure,
     order_worklist,
     plan_treatment,
@@ -97,9 +96,7 @@ def pipeline(options: CaseOptions) -> Pipeline:
         protons=options.protons,
         densities=density_table(options.density),
     )
-    following = FollowOptions(
-        registration=options.registration, matching=options.matching, recist=options.recist
-    )
+    following = FollowOptions.of(options)
     assessing = AssessOptions(quality=options.quality, classify=options.classify)
     finding = SegmentOptions(organs=options.organs, lesions=options.lesions)
     return Pipeline(

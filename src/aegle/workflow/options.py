@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aegle.dicom.listing import ScanOptions
     from aegle.imaging.registration import RegistrationOptions
     from aegle.imaging.rigid_ct import RigidOptions
+    from aegle.imaging.tissue_change import ChangeOptions
     from aegle.operations.triage import TriageOptions
     from aegle.planning.alternatives import AlternativeOptions
     from aegle.planning.density_table import DensityOptions
@@ -82,6 +83,7 @@ _KINDS = {
     "alignment": "aegle.imaging.registration.RegistrationOptions",
     "matching": "aegle.response.matching.MatchOptions",
     "recist": "aegle.response.recist_1_1.Recist11Options",
+    "change": "aegle.imaging.tissue_change.ChangeOptions",
     "adaptation": "aegle.workflow.adaptation.AdaptationOptions",
     "worklist": "aegle.operations.triage.TriageOptions",
 }
@@ -128,6 +130,7 @@ class CaseOptions:
     alignment: "RegistrationOptions" = field(default_factory=_default("alignment"))
     matching: "MatchOptions" = field(default_factory=_default("matching"))
     recist: "Recist11Options" = field(default_factory=_default("recist"))
+    change: "ChangeOptions" = field(default_factory=_default("change"))
     adaptation: "AdaptationOptions" = field(default_factory=_default("adaptation"))
     worklist: "TriageOptions" = field(default_factory=_default("worklist"))
 

@@ -167,11 +167,20 @@ def _visits_as_given(
 ) -> list[Examination]:
     """Return the visits in the order given, each with its own files and label maps alone."""
     visits: list[Examination] = []
+    folders = Counter(p.resolve().parent for v in given.visits for p in v.found.image_files[:1])
     for place, visit in enumerate(given.visits):
         own = [one for one in read if given.place_of_study(one.study_uid) == place]
         files = tuple(dict.fromkeys((*visit.found.image_files, *visit.structures)))
+        first = next(iter(visit.found.image_files), None)
+        study = ""
+        if first is not None and folders[first.resolve().parent] > 1:
+            study = f"{first.resolve().parent.name}/{first.name}"
         labels, more = visits_of_files(
-            files, patient, options=options.files, is_known_labels=visit.structures
+            files,
+            patient,
+            options=options.files,
+            is_known_labels=visit.structures,
+            study=study,
         )
         told = [_as_lesions(one) if one.path in visit.structures else one for one in labels]
         visits += with_labels([*own, *more], told)

@@ -22,13 +22,11 @@ from aegle.domain.case import (
 from aegle.domain.codes import StructureType, body_part
 from aegle.domain.errors import InputError
 from aegle.domain.finding import Lesion, Suggestion
-from aegle.domain.response import FollowUp
 from aegle.domain.structure import Structure, StructureSet
 from aegle.domain.study import Image
 from aegle.domain.text import Text
 from aegle.domain.volume import Quantity
 from aegle.domain.worklist import Worklist
-from aegle.imaging.rigid_ct import RigidOptions, register_rigid
 from aegle.operations.triage import TriageOptions, WaitingExamination, order
 from aegle.planning.density_table import DensityTable
 from aegle.planning.experienced import ExperienceOptions, experienced
@@ -42,9 +40,6 @@ from aegle.recognition.network_thorax import Delineated, OrganOptions, delineate
 from aegle.recognition.quality import QualityOptions, assess_quality
 from aegle.recognition.thorax_ct import notices as about_organs
 from aegle.recognition.tumours import LesionOptions, find_lesions
-from aegle.response.matching import MatchOptions, match
-from aegle.response.recist_1_1 import Recist11Options, assess
-from aegle.workflow.comparability import corrected, followed, not_compared
 from aegle.workflow.dose_planning import checked, plan_on
 from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
@@ -55,7 +50,6 @@ SEARCHED = (
     "{image}: solid lesions in the lungs from {size_mm:.1f} mm on were looked for; smaller ones "
     "cannot be told from vessels on this grid."
 )
-TOO_FEW_CTS = "Follow-up compares CT examinations of at least two visits; there are {count}."
 NOT_SEARCHED = "{image}: lesions were not looked for: {why}."
 
 
@@ -89,15 +83,6 @@ class TreatmentOptions:
     protons: ProtonPlanOptions
     densities: DensityTable | None = None
     """Of the CT's scanner; None: a generic one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FollowOptions:
-    """How visits are aligned, matched and judged."""
-
-    registration: RigidOptions
-    matching: MatchOptions
-    recist: Recist11Options
 
 
 def assess_images(
@@ -297,40 +282,6 @@ def _title(lesion: Lesion) -> str:
     if lesion.structure.origin == "automatic":
         return lesion.id
     return f"{lesion.id} ({lesion.structure.name})"
-
-
-def follow(
-    examinations: Examinations,
-    findings: AllFindings,
-    *,
-    options: FollowOptions,
-    progress: Progress,
-) -> Following:
-    """Align the CTs of all visits to the first, match the lesions and judge the response."""
-    visits = followed(examinations, findings)
-    if not visits:
-        count = sum(visit.ct is not None for visit in examinations.visits)
-        return Following(follow_up=None, reason=Text(TOO_FEW_CTS, {"count": count}))
-    first = visits[0].image
-    assert first is not None
-    registrations = []
-    for done, later in enumerate(visits[1:]):
-        progress(done, len(visits) - 1)
-        registrations.append(
-            not_compared(later)
-            if later.image is None
-            else register_rigid(first.volume, later.image.volume, options=options.registration)
-        )
-    on_ct = tuple(one.findings for one in visits)
-    timeline = match(on_ct, tuple(registrations), options=options.matching)
-    if not timeline.at(0):
-        return Following(
-            follow_up=None, reason=Text("No lesion was found at the first visit to follow.")
-        )
-    timeline, cautions = corrected(timeline, visits)
-    responses = assess(timeline, options=options.recist)
-    follow_up = FollowUp(timeline=timeline, responses=responses)
-    return Following(follow_up=follow_up, cautions=cautions)
 
 
 def order_worklist(

@@ -17,7 +17,10 @@ def summary(results: CaseResults) -> dict[str, Any]:
         "follow_up": {"reason": str(results.following.reason)}
         if follow_up is None
         else _follow_up(follow_up)
-        | {"cautions": [str(text) for text in results.following.cautions]},
+        | {
+            "note": str(results.following.reason),
+            "cautions": [str(text) for text in results.following.cautions],
+        },
         "worklist": [
             {"position": i.position, "study": i.study_uid, "reason": str(i.reason)}
             for i in results.worklist.items
@@ -155,8 +158,26 @@ def _follow_up(follow_up: FollowUp) -> dict[str, Any]:
                 "lesion": e.lesion_id,
                 "diameter_mm": e.diameter_mm,
                 "is_target": e.is_target,
+                "parts": list(e.parts),
+                "part_names": list(e.part_names),
+                "merged_into": e.merged_into,
+                "question": str(e.question) if e.question is not None else None,
             }
             for e in follow_up.timeline.entries
+        ],
+        "changes": [
+            {"visit": one.visit + 1, "net_ml": one.change.net_ml}
+            | {"net_interval_ml": list(one.change.net_interval_ml)}
+            | {
+                name: {
+                    "regions": part.count,
+                    "volume_ml": part.volume_ml,
+                    "interval_ml": list(part.interval_ml),
+                }
+                for name, part in (("grown", one.change.grown), ("shrunk", one.change.shrunk))
+            }
+            | {"notices": [str(text) for text in one.change.notices]}
+            for one in follow_up.changes
         ],
         "responses": [
             {
@@ -167,6 +188,7 @@ def _follow_up(follow_up: FollowUp) -> dict[str, Any]:
                 "reason": str(r.reason),
                 "rule": r.rule,
                 "probabilities": dict(r.probabilities),
+                "uncertain": str(r.doubt) if r.doubt is not None else None,
             }
             for r in follow_up.responses
         ],
