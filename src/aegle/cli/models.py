@@ -142,8 +142,8 @@ def explain(
         str,
         typer.Option(
             "--method",
-            help="grad-cam, layer-cam, guided-grad-cam, gradient, integrated-gradients or "
-            "occlusion; the one that the audit on made lesions prefers by default.",
+            help="smoothed-guided-grad-cam (default: the audits prefer it), guided-grad-cam, "
+            "grad-cam, layer-cam, gradient, integrated-gradients or occlusion.",
         ),
     ] = "",
     audit: Annotated[

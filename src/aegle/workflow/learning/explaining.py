@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pixels
 
 from aegle.diagnosis.explain.audit import MapScores, audit
-from aegle.diagnosis.explain.maps import METHODS, explain
+from aegle.diagnosis.explain.maps import DEFAULT, METHODS, explain
 from aegle.domain.errors import FileError, InputError, OptionError
 from aegle.learning import applicability
 from aegle.learning.model import Model, load, normalised
@@ -30,8 +30,6 @@ from aegle.workflow.learning.run_folder import (
 )
 from aegle.workflow.learning.unlabelled import images_at
 
-DEFAULT = "guided-grad-cam"
-"""The method that the audit on made lesions prefers; see the page on explanations."""
 KEY = "explanations"
 """Under which an audit lies in a model's extras."""
 NOT_MEASURED = "How far this map can be trusted was not measured for this model."
