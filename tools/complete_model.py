@@ -12,6 +12,7 @@ one that ``aegle explain --audit`` wrote. Names and classes of training images a
 import argparse
 import csv
 import json
+import re
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from aegle.diagnosis import prediction_sets
 from aegle.diagnosis.conformal import ConformalOptions
 from aegle.diagnosis.explain import trust
 from aegle.diagnosis.explain.audit import MapScores
+from aegle.diagnosis.explain.maps import DEFAULT
 from aegle.domain.prediction import Predictions
 from aegle.evaluation.calibration_tests import folds_by_group
 from aegle.learning import applicability, neighbours
@@ -47,6 +49,47 @@ def complete(model_file: Path, run: Path, out: Path, audit: Path | None = None) 
         model = trust.kept_with(model, *audited(audit))
     is_half = any(v.dtype == np.float16 for v in load_file(model_file).values())
     return save(model, out, half=is_half)
+
+
+def completed_card(card: str, run: Path, shipped: Path, work: Path) -> str:
+    """Complete a shipped model in its place, and return its card with what was added.
+
+    Args:
+        card: As the training wrote it.
+        run: Folder of the training.
+        shipped: The model's file.
+        work: Where maps are audited.
+    """
+    from measure_explanations import PARTS
+
+    before = load(shipped).digest
+    complete(shipped, run, shipped)
+    PARTS["radiograph-opacities"](work)
+    save(
+        trust.kept_with(load(shipped), *audited(work / "radiograph-opacities")), shipped, half=True
+    )
+    model = load(shipped)
+    size = shipped.stat().st_size / 1e6
+    card = re.sub(r"\| File \| .* \|", f"| File | {size:.2f} MB |", card)
+    return card.replace(before, model.digest) + about(model)
+
+
+def about(model: Model) -> str:
+    """Return the part of a card on what was written into the model's file afterwards."""
+    extras = model.facts.extras
+    sets = extras[prediction_sets.KEY]["all"]
+    limit = sets["limits"]["all"]
+    said = trust.trust(model, DEFAULT)
+    return (
+        "\n## Sets, maps and neighbours\n\n"
+        f"- Sets of classes hold the truth in {100 * (1 - limit['alpha']):.0f} % of patients like "
+        f"these: limits from {limit['cases']} out-of-fold predictions (LAC); "
+        f"{100 * sets['measured']['all']:.1f} % measured with limits that do not know the image. "
+        "The images state neither sex nor view, so groups of patients are not told apart.\n"
+        f"- {said}\n"
+        f"- The file names the {len(extras[neighbours.KEY]['names'])} training images with their "
+        "classes and places among each other; it holds no picture.\n"
+    )
 
 
 def out_of_fold(path: Path, classes: tuple[str, ...]) -> Predictions:

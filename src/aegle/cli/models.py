@@ -142,7 +142,7 @@ def explain(
         str,
         typer.Option(
             "--method",
-            help="smoothed-guided-grad-cam (default: the audits prefer it), guided-grad-cam, "
+            help="smoothed-guided-cam (default: the audits prefer it), guided-grad-cam, "
             "grad-cam, layer-cam, gradient, integrated-gradients or occlusion.",
         ),
     ] = "",

@@ -172,12 +172,31 @@ def test_the_smoothed_map_covers_a_lesion_of_which_the_guided_one_draws_the_edge
             parameter.abs_()
     made = {m: explain(network, images, np.zeros(1, int), m)[0] for m in METHODS}
     coarse, edge = made["grad-cam"], made["guided-grad-cam"]
+    # The head averages, so that each slope is the mean slope: HiResCAM is Grad-CAM.
     wanted = coarse * ndimage.gaussian_filter(edge / coarse, 32 / 32, truncate=3)
 
     assert coarse.min() > 0
     np.testing.assert_allclose(
-        made["smoothed-guided-grad-cam"], wanted, rtol=1e-3, atol=1e-5 * wanted.max()
+        made["smoothed-guided-cam"], wanted, rtol=1e-3, atol=1e-5 * wanted.max()
     )
+
+
+class Largest(Averaged):
+    """Takes the largest position, against which the mean speaks."""
+
+    def forward(self, images):
+        features = self.body(images).flatten(2)
+        return self.fc(features.amax(2) - 3 * features.mean(2))
+
+
+def test_under_a_head_of_maxima_mean_slopes_mislead_but_each_own_slope_does_not():
+    """Margin = 3 (max - 3 mean): mean slopes are negative; only the brightest has evidence."""
+    image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    image[0, 0, 4, 10] = 3
+
+    assert explain(Largest(), image, np.array([1]), "grad-cam").max() == 0
+    found = explain(Largest(), image, np.array([1]), "smoothed-guided-cam")[0]
+    assert np.unravel_index(found.argmax(), found.shape) == (4, 10)
 
 
 def test_covering_the_only_bright_place_is_found():
