@@ -116,10 +116,15 @@ def _train(name: str, announce: Any) -> None:
 
 
 def ship(name: str, measured: dict[str, Any]) -> None:
-    """Copy a model that comes with the package, and its card, into it."""
+    """Copy a model that comes with the package, and its card, into it; a classifier completed."""
     SHIPPED.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(RUNS / name / "model.safetensors", SHIPPED / f"{name}.safetensors")
+    trained, shipped = RUNS / name / "model.safetensors", SHIPPED / f"{name}.safetensors"
+    shutil.copyfile(trained, shipped)
     card = (RUNS / name / "card.md").read_text()
+    if name == SHIPS:
+        from complete_model import completed_card
+
+        card = completed_card(card, RUNS / name, shipped, RUNS / "explanations")
     if "beside" in measured:
         card += f"\n## Beside rules alone\n\n{beside(measured['beside'])}\n\n{ON_PATIENTS}\n"
     (SHIPPED / f"{name}.md").write_text(card)

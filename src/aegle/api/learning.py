@@ -1,11 +1,13 @@
 """Models: trained, evaluated, used and explained."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aegle.api.arguments import moment_given
+from aegle.domain.errors import OptionError
 
 if TYPE_CHECKING:
     from aegle.workflow.learning.plan import Plan
@@ -139,7 +141,7 @@ def explain(
     out: str | Path,
     *,
     method: str = "",
-    audit: bool = False,
+    audit: Mapping[str, Any] | None = None,
     announce: "LearningAnnounce | None" = None,
 ) -> "Done":
     """Show where the evidence for the likeliest class lies, or measure how far to trust that.
@@ -148,15 +150,24 @@ def explain(
         model: Model file of a classifier.
         path: Images; for an audit a folder with masks and a manifest that names them.
         out: Folder for the results.
-        method: How evidence is found; the default is what an audit on made lesions prefers.
-        audit: Whether all methods are measured against masks.
+        method: How evidence is found; the default is what the audits prefer. An audit measures
+            all methods if none is named.
+        audit: Measure methods against masks: ``seeds``, networks drawn anew (10); ``most``, images
+            looked at (40); ``keeps``, whether a copy of the model is written that carries the
+            scores, which are then shown beside each map. An empty mapping takes these defaults.
         announce: Told of each step before it starts.
 
     Raises:
         InputError: The model is no classifier, or an image cannot be used.
-        OptionError: There is no such method.
+        OptionError: There is no such method, or nothing such to set of an audit.
     """
     from aegle.workflow.learning import explaining
 
     request = explaining.Request(model=Path(model), path=Path(path), out=Path(out), method=method)
-    return (explaining.run_audit if audit else explaining.run)(request, announce=announce)
+    if audit is None:
+        return explaining.run(request, announce=announce)
+    try:
+        asked = replace(request, **audit)
+    except TypeError as error:
+        raise OptionError(f"An audit takes seeds, most and keeps, not {dict(audit)}.") from error
+    return explaining.run_audit(asked, announce=announce)

@@ -142,12 +142,21 @@ def explain(
         str,
         typer.Option(
             "--method",
-            help="grad-cam, layer-cam, guided-grad-cam, gradient, integrated-gradients or "
-            "occlusion; the one that the audit on made lesions prefers by default.",
+            help="smoothed-guided-cam (default: the audits prefer it), guided-grad-cam, "
+            "grad-cam, layer-cam, gradient, integrated-gradients or occlusion.",
         ),
     ] = "",
     audit: Annotated[
-        bool, typer.Option("--audit", help="Measure every method against masks of lesions.")
+        bool,
+        typer.Option(
+            "--audit", help="Measure methods (all, or --method) against masks of lesions."
+        ),
+    ] = False,
+    seeds: Annotated[int, typer.Option("--seeds", help="Networks that an audit draws anew.")] = 10,
+    most: Annotated[int, typer.Option("--most", help="Images that an audit looks at.")] = 40,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Write a copy of the model that carries the audit's scores."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,7 +167,14 @@ def explain(
     from aegle import api
 
     with stoppable(), progress() as announce:
-        done = api.explain(model, path, out, method=method, audit=audit, announce=announce)
+        done = api.explain(
+            model,
+            path,
+            out,
+            method=method,
+            audit={"seeds": seeds, "most": most, "keeps": keep} if audit else None,
+            announce=announce,
+        )
     _print_done(done, as_json)
 
 

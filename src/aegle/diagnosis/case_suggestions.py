@@ -51,6 +51,10 @@ MODELS = {
     "mayo": ("smoke", "cancer", "spic", "upper"),
 }
 """Published models, and the facts of which one has to be stated before they are asked."""
+NO_COUNTERFACTUAL = (
+    "No counterfactual image is shown: no autoencoder comes with this model, so what would have to "
+    "look different cannot be drawn."
+)
 SOLITARY = "The Mayo model is made for a solitary nodule; there are {count}."
 EITHER_RISK = ((False, Text("if the risk is low")), (True, Text("if the risk is high")))
 
@@ -246,6 +250,7 @@ def of_classification(said: ImageClassification, study_uid: str) -> Suggestion:
         {"likeliest": likeliest, "percent": 100 * probability},
     )
     measured_score = (said.measured,) if str(said.measured) else ()
+    of_map = (said.heat_map.trust,) if said.heat_map is not None else ()
     outside = said.out_of_distribution is not None and said.out_of_distribution.is_outside
     if outside:
         reason = said.notices[0]
@@ -258,10 +263,12 @@ def of_classification(said: ImageClassification, study_uid: str) -> Suggestion:
         id=identity(study_uid, maker, (said.image, likeliest, str(reason)), (image,)),
         made_by=maker,
         probability=None if outside else probability,
+        prediction_set=said.prediction_set,
         out_of_distribution=said.out_of_distribution,
         inputs=(image,),
         cautions=said.notices,
-        evidence=(Evidence(image=said.image),),
+        evidence=(_evidence(said),),
+        neighbours=said.neighbours,
         alternatives=()
         if outside
         else tuple(
@@ -270,6 +277,23 @@ def of_classification(said: ImageClassification, study_uid: str) -> Suggestion:
         ),
         limits=(
             *measured_score,
+            *of_map,
+            *(() if outside else (Text(NO_COUNTERFACTUAL),)),
             Text("The model has not seen this patient's history and does not replace a reading."),
         ),
+    )
+
+
+def _evidence(said: ImageClassification) -> Evidence:
+    """Return the map with its measured score, if one was made."""
+    found = said.heat_map
+    if found is None:
+        return Evidence(image=said.image)
+    chance = "" if found.chance is None else f" (chance {found.chance:.2f})"
+    return Evidence(
+        image=said.image,
+        map_file=found.file,
+        map_method=found.method,
+        map_score=found.score,
+        map_score_name=f"AUPRC{chance}",
     )

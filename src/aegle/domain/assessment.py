@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from aegle.domain.suggestion import OutOfDistribution
+import numpy as np
+from numpy.typing import NDArray
+
+from aegle.domain.suggestion import Neighbour, OutOfDistribution, PredictionSet
 from aegle.domain.text import Text
 
 
@@ -44,6 +47,27 @@ class ImageQuality:
         return max((m.grade for m in self.measures), key=order.index, default=QualityGrade.GOOD)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HeatMap:
+    """Where in an image the evidence for a class lies, and how far that can be trusted."""
+
+    category: str
+    """The class that is explained."""
+    method: str
+    seen: NDArray[np.uint8]
+    """The image as the model sees it, shape (row, column)."""
+    share: NDArray[np.uint8]
+    """Evidence as a share of the largest, 0 to 255, shape (row, column)."""
+    file: str
+    """Picture within the case folder."""
+    trust: Text
+    """What was measured of such maps of this model, or that nothing was."""
+    score: float | None = None
+    """Mean area under precision and recall against outlined findings."""
+    chance: float | None = None
+    """The same of a map that knows nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageClassification:
     """The probabilities that a model gives to the classes of one image."""
@@ -61,6 +85,10 @@ class ImageClassification:
     """How good the model was found to be, and on what."""
     out_of_distribution: OutOfDistribution | None = None
     """How far the image lies from those the model was trained on; None if the model cannot say."""
+    prediction_set: PredictionSet | None = None
+    """None if no limits were calibrated for the model."""
+    heat_map: HeatMap | None = None
+    neighbours: tuple[Neighbour, ...] = ()
     notices: tuple[Text, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ from aegle.domain.suggestion import (
     Evidence,
     Input,
     Maker,
+    Neighbour,
     OutOfDistribution,
     PredictionSet,
 )
@@ -128,6 +129,8 @@ class Suggestion:
     confirmed: Text | None = None
     """How far the row is confirmed by the primary document."""
     evidence: tuple[Evidence, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    """Training images of a model that are most alike, nearest first."""
     alternatives: tuple[Alternative, ...] = ()
     limits: tuple[Text, ...] = ()
     """For what and whom it may be used."""

@@ -108,6 +108,18 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """A training image that a model finds much like the one in question."""
+
+    name: str
+    """As its data set names it."""
+    category: str
+    """Its true class."""
+    distance: float
+    """Between what the model sees in both, in deviations of the training images per direction."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alternative:
     """What else it may be, and on what that depends."""
 

@@ -63,7 +63,7 @@ def classify(examination: Examination, *, options: ClassifyOptions) -> Classifie
     """
     if options.model == NONE or not examination.projections:
         return Classified()
-    model = _model(model_path(options.model))
+    model = model_of(options)
     made, notices = [], []
     for projection in examination.projections:
         why_not = _why_not(projection, model)
@@ -91,6 +91,16 @@ def model_path(name: str) -> Path:
     raise OptionError(
         f"No model '{name}'; give the file of one, '{SHIPPED}' or '{NONE}' as classify.model."
     )
+
+
+def model_of(options: ClassifyOptions) -> "Model":
+    """Return the model that is asked; it is read once.
+
+    Raises:
+        OptionError: There is no such model.
+        FileError: Its file is damaged.
+    """
+    return _model(model_path(options.model))
 
 
 @cache

@@ -109,6 +109,10 @@ def _thoughts(said: Suggestion, words: Words) -> Iterator[Line]:
         step = words.text(other.next_step)
         name = f"{clean(words.name(other.category))}{share}"
         yield words("It may also be"), f"{name}: {words.text(other.reason)}", step, Tone.PLAIN
+    for one in said.neighbours:
+        name = f"{clean(words.name(one.category))}: {clean(one.name)}"
+        apart = words("distance {distance}", distance=f"{one.distance:.2f}")
+        yield words("Like this training image"), name, apart, Tone.PLAIN
     for text in said.limits:
         yield words("Limits of use"), words.text(text), "", Tone.PLAIN
 

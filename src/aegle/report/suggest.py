@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Suggestion
 from aegle.domain.suggestion import MakerKind, standing
-from aegle.report import assessment, reasons
+from aegle.report import assessment, heat_maps, reasons
 from aegle.report.blocks import Block, Card, Cell, Paragraph, Section, Tone
 from aegle.report.find import visit_heading
 from aegle.report.language import Words, clean
@@ -77,6 +77,8 @@ def _models(results: CaseResults, visit: int, words: Words) -> Iterator[Block]:
     said = [s for s in _of(results, visit) if _is_of_model(s)]
     for one in assessment.assessments_of(results, visit).classifications:
         yield assessment.classification_card(one, words)
+        if one.heat_map is not None:
+            yield from heat_maps.blocks(one.heat_map, words)
         for suggestion in said:
             if (suggestion.rule, suggestion.subject) == (one.model, one.image):
                 yield from _reasons(results, suggestion, words)

@@ -14,10 +14,11 @@ from aegle.dicom import (
     segmentation,
     structure_set,
 )
+from aegle.domain.assessment import HeatMap
 from aegle.domain.case import CaseResults
 from aegle.domain.structure import StructureSet
 from aegle.domain.study import Image
-from aegle.report import fhir, html, pdf, pictures, timeline_page
+from aegle.report import fhir, heat_maps, html, pdf, pictures, timeline_page
 from aegle.report.language import Language
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.follow_objects import time_point, write_alignments
@@ -70,7 +71,14 @@ def _outputs(results: CaseResults, language: Language) -> tuple[Output, ...]:
             ),
         )
     )
+    maps = tuple(
+        Output(name=found.file, write=lambda path, found=found: _write_map(found, path))  # type: ignore[misc]
+        for visit in results.assessments.visits
+        for said in visit.classifications
+        if (found := said.heat_map) is not None
+    )
     return (
+        *maps,
         Output(name="dicom", write=lambda path: write_dicom(results, path)),
         Output(name="fhir.json", write=lambda path: fhir.write(results, path)),
         Output(name="results.json", write=lambda path: _write_summary(results, path)),
@@ -82,6 +90,10 @@ def _outputs(results: CaseResults, language: Language) -> tuple[Output, ...]:
         *course,
         Output(name="report.pdf", write=lambda path: pdf.write(results, path, language=language)),
     )
+
+
+def _write_map(found: HeatMap, path: Path) -> None:
+    path.write_bytes(heat_maps.encoded(found))
 
 
 def _write_summary(results: CaseResults, path: Path) -> None:

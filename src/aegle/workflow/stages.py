@@ -34,13 +34,14 @@ from aegle.planning.photon_plan import PhotonPlanOptions, PrescriptionOptions, p
 from aegle.planning.proton_plan import ProtonPlanOptions
 from aegle.planning.targets import TargetOptions, make_targets
 from aegle.recognition.characterise import CharacteriseOptions, characterise
-from aegle.recognition.classify import ClassifyOptions, classify
+from aegle.recognition.classify import ClassifyOptions, classify, model_of
 from aegle.recognition.lesions import smallest_found_mm
 from aegle.recognition.network_thorax import Delineated, OrganOptions, delineate
 from aegle.recognition.quality import QualityOptions, assess_quality
 from aegle.recognition.thorax_ct import notices as about_organs
 from aegle.recognition.tumours import LesionOptions, find_lesions
 from aegle.workflow.dose_planning import checked, plan_on
+from aegle.workflow.evidencing import with_evidence
 from aegle.workflow.options import TargetChoice
 from aegle.workflow.stage import Progress
 
@@ -88,7 +89,7 @@ class TreatmentOptions:
 def assess_images(
     examinations: Examinations, *, options: AssessOptions, progress: Progress
 ) -> AllAssessments:
-    """Say how good every image is, and what class a model gives to each radiograph."""
+    """Say how good every image is, what class a model gives to each radiograph, and why."""
     visits = []
     for done, visit in enumerate(examinations.visits):
         progress(done, len(examinations.visits))
@@ -96,7 +97,10 @@ def assess_images(
         visits.append(
             VisitAssessments(
                 qualities=assess_quality(visit, options=options.quality),
-                classifications=classified.classifications,
+                classifications=tuple(
+                    with_evidence(said, visit, done + 1, model_of(options.classify))
+                    for said in classified.classifications
+                ),
                 notices=classified.notices,
             )
         )

@@ -67,6 +67,7 @@ def plain(said: Suggestion) -> dict[str, Any]:
             }
             for a in said.alternatives
         ],
+        "neighbours": [_fields(one) for one in said.neighbours],
         "limits": _texts(said.limits),
     }
 

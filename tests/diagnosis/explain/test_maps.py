@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
@@ -116,6 +117,86 @@ def test_rectifiers_that_saturate_are_guided_too():
 
     assert total.detach().item() == 7
     assert slope.tolist() == [1, 0, 0]
+
+
+def test_gradients_are_plain_where_they_are_not_guided():
+    values = torch.tensor([1.0, 2.0, -3.0, -4.0], requires_grad=True)
+    with GuidedRectifiers(guides=False):
+        total = (torch.relu(values) * torch.tensor([5.0, -6.0, 7.0, -8.0])).sum()
+    (slope,) = torch.autograd.grad(total, values)
+
+    assert slope.tolist() == [5, -6, 0, 0]
+
+
+class Own(nn.Module):
+    """Every rectifier is a module of its own, as hooks need it; gives the margin alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 6, 3, stride=2), nn.ReLU())
+        self.last = nn.Sequential(nn.Conv2d(6, 8, 3, stride=2), nn.ReLU())
+        self.fc = nn.Sequential(nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 1))
+
+    def forward(self, images):
+        return self.fc(self.last(self.first(images)).mean((2, 3)))
+
+
+def test_guided_grad_cam_is_that_of_hooks_on_rectifiers():
+    """As the papers' own code does it: two ways forward, one with hooks that cut gradients."""
+    torch.manual_seed(3)
+    network = Own().eval()
+    images = torch.randn(1, 1, 32, 32)
+    found = explain(network, images, np.zeros(1, int), "guided-grad-cam")
+    features = network.last(network.first(images)).detach().requires_grad_(True)
+    network.fc(features.mean((2, 3))).sum().backward()
+    weighed = (features.grad.mean((2, 3), keepdim=True) * features).sum(1, keepdim=True).relu()
+    coarse = functional.interpolate(weighed, (32, 32), mode="bilinear")
+    for module in network.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_full_backward_hook(lambda _, slope, __: (slope[0].clamp(min=0),))
+    image = images.clone().requires_grad_(True)
+    network(image).sum().backward()
+    wanted = (coarse * image.grad.clamp(min=0)).sum(1).detach().numpy()
+
+    assert wanted.max() > 0
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6 * wanted.max())
+
+
+def test_the_smoothed_map_covers_a_lesion_of_which_the_guided_one_draws_the_edge():
+    """The mean of guided gradients nearby, weighed by Grad-CAM."""
+    torch.manual_seed(3)
+    network, images = Own().eval(), torch.randn(1, 1, 32, 32)
+    with torch.no_grad():  # Grad-CAM then is positive everywhere, so that it can be divided by.
+        network.last[0].bias.add_(1)
+        for parameter in network.fc.parameters():
+            parameter.abs_()
+    made = {m: explain(network, images, np.zeros(1, int), m)[0] for m in METHODS}
+    coarse, edge = made["grad-cam"], made["guided-grad-cam"]
+    # The head averages, so that each slope is the mean slope: HiResCAM is Grad-CAM.
+    wanted = coarse * ndimage.gaussian_filter(edge / coarse, 32 / 32, truncate=3)
+
+    assert coarse.min() > 0
+    np.testing.assert_allclose(
+        made["smoothed-guided-cam"], wanted, rtol=1e-3, atol=1e-5 * wanted.max()
+    )
+
+
+class Largest(Averaged):
+    """Takes the largest position, against which the mean speaks."""
+
+    def forward(self, images):
+        features = self.body(images).flatten(2)
+        return self.fc(features.amax(2) - 3 * features.mean(2))
+
+
+def test_under_a_head_of_maxima_mean_slopes_mislead_but_each_own_slope_does_not():
+    """Margin = 3 (max - 3 mean): mean slopes are negative; only the brightest has evidence."""
+    image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    image[0, 0, 4, 10] = 3
+
+    assert explain(Largest(), image, np.array([1]), "grad-cam").max() == 0
+    found = explain(Largest(), image, np.array([1]), "smoothed-guided-cam")[0]
+    assert np.unravel_index(found.argmax(), found.shape) == (4, 10)
 
 
 def test_covering_the_only_bright_place_is_found():

@@ -7,18 +7,23 @@ rectifier twice are explained correctly.
 
 Sources:
     Selvaraju RR et al. Grad-CAM. ICCV 2017, arXiv:1610.02391 (and guided Grad-CAM).
+    Draelos RL, Carin L. HiResCAM. arXiv:2011.08891.
     Jiang PT et al. LayerCAM. IEEE Trans Image Process 2021;30:5875-5888.
     Sundararajan M et al. Axiomatic attribution. ICML 2017, arXiv:1703.01365 (integrated gradients).
     Zeiler MD, Fergus R. ECCV 2014, arXiv:1311.2901 (occlusion).
+
+The smoothed guided map is ours: HiResCAM times the guided gradient, as guided Grad-CAM is Grad-CAM
+times it. Guided gradients draw the edges of a lesion, their local mean covers it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,8 +33,19 @@ from aegle.learning.networks.stages import stages
 
 Numbers = NDArray[np.float64]
 Method = Literal[
-    "grad-cam", "layer-cam", "guided-grad-cam", "gradient", "integrated-gradients", "occlusion"
+    "smoothed-guided-cam",
+    "guided-grad-cam",
+    "grad-cam",
+    "layer-cam",
+    "gradient",
+    "integrated-gradients",
+    "occlusion",
 ]
+
+DEFAULT: Method = "smoothed-guided-cam"
+"""What the audits on made lesions and on breast ultrasound prefer; see the page of numbers."""
+SMOOTHED_BY = 1 / 32
+"""Deviation of the smoothing, as a share of the image's side."""
 
 LARGEST_ERROR = 0.01
 """Share by which integrated gradients may miss the change that they explain."""
@@ -72,16 +88,9 @@ def margin(logits: Tensor, classes: Tensor) -> Tensor:
     return own - (logits.sum(dim=1) - own) / (logits.shape[1] - 1)
 
 
-def _gradient(network: nn.Module, image: Tensor, classes: Tensor, *, guided: bool) -> Tensor:
-    image.requires_grad_(True)
-    with GuidedRectifiers() if guided else nullcontext():
-        value = margin(network(image), classes).sum()
-    (slope,) = torch.autograd.grad(value, image)
-    return slope
-
-
 def _plain_gradient(network: nn.Module, image: Tensor, classes: Tensor) -> Tensor:
-    return _gradient(network, image, classes, guided=False).abs().amax(dim=1)
+    value = margin(network(image.requires_grad_(True)), classes).sum()
+    return torch.autograd.grad(value, image)[0].abs().amax(dim=1)
 
 
 def _grad_cam(network: nn.Module, image: Tensor, classes: Tensor) -> Tensor:
@@ -106,9 +115,29 @@ def _layer_cam(network: nn.Module, image: Tensor, classes: Tensor) -> Tensor:
 
 
 def _guided_grad_cam(network: nn.Module, image: Tensor, classes: Tensor) -> Tensor:
-    coarse = _grad_cam(network, image, classes)
-    fine = _gradient(network, image.detach(), classes, guided=True).clamp(min=0).sum(dim=1)
-    return coarse * fine
+    features, slopes, fine = _guided(network, image, classes)
+    return _grown(_weighted(features, slopes), image) * fine
+
+
+def _smoothed_guided_cam(network: nn.Module, image: Tensor, classes: Tensor) -> Tensor:
+    """Weigh each position by its own slope: mean slopes mislead where the head takes maxima."""
+    features, slopes, fine = _guided(network, image, classes)
+    coarse = _grown((slopes * features).sum(dim=1).clamp(min=0), image).detach()
+    widths = [0.0, *(size * SMOOTHED_BY for size in image.shape[2:])]
+    smoothed = ndimage.gaussian_filter(fine.detach().cpu().numpy(), widths, truncate=3)
+    return coarse * torch.from_numpy(smoothed).to(coarse.device)
+
+
+def _guided(network: nn.Module, image: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the deepest features, their slopes and the guided gradient, from one way forward."""
+    rectifiers = GuidedRectifiers(guides=False)
+    with _watched(network, image.ndim) as seen, rectifiers:
+        value = margin(network(image.requires_grad_(True)), classes).sum()
+    _require_positions(network, seen)
+    (slopes,) = torch.autograd.grad(value, seen[-1], retain_graph=True)
+    rectifiers.guides = True
+    (guided,) = torch.autograd.grad(value, image)
+    return seen[-1], slopes, guided.clamp_min(0).sum(dim=1)
 
 
 def integrated_gradients(
@@ -189,13 +218,17 @@ def _features(
     """Return what the stages give at each position, and the slope of the margin along it."""
     with _watched(network, image.ndim) as seen:
         value = margin(network(image.requires_grad_(True)), classes).sum()
+    _require_positions(network, seen)
+    wanted = seen[-1:] if deepest else seen
+    return wanted, torch.autograd.grad(value, wanted)
+
+
+def _require_positions(network: nn.Module, seen: list[Tensor]) -> None:
     if not seen:
         raise InputError(
             f"{type(network).__name__} has no stage with positions, so no class activation map "
             "can be made; choose gradient, integrated-gradients or occlusion."
         )
-    wanted = seen[-1:] if deepest else seen
-    return wanted, torch.autograd.grad(value, wanted)
 
 
 @contextmanager
@@ -226,9 +259,10 @@ def _grown(values: Tensor, image: Tensor) -> Tensor:
 
 
 METHODS: Mapping[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
+    "smoothed-guided-cam": _smoothed_guided_cam,
+    "guided-grad-cam": _guided_grad_cam,
     "grad-cam": _grad_cam,
     "layer-cam": _layer_cam,
-    "guided-grad-cam": _guided_grad_cam,
     "gradient": _plain_gradient,
     "integrated-gradients": _integrated,
     "occlusion": _occlusion,

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image as Pixels
 
 from aegle.diagnosis.explain.audit import MapScores, audit
-from aegle.diagnosis.explain.maps import METHODS, explain
+from aegle.diagnosis.explain.maps import DEFAULT, METHODS, explain
+from aegle.diagnosis.explain.trust import kept_with, trust
 from aegle.domain.errors import FileError, InputError, OptionError
 from aegle.learning import applicability
-from aegle.learning.model import Model, load, normalised
+from aegle.learning.model import Model, load, normalised, save
 from aegle.learning.prepared import prepare_all
+from aegle.report import heat_maps
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.learning.run_folder import (
+    MODEL,
     Announce,
     Done,
     Step,
@@ -30,16 +32,6 @@ from aegle.workflow.learning.run_folder import (
 )
 from aegle.workflow.learning.unlabelled import images_at
 
-DEFAULT = "guided-grad-cam"
-"""The method that the audit on made lesions prefers; see the page on explanations."""
-KEY = "explanations"
-"""Under which an audit lies in a model's extras."""
-NOT_MEASURED = "How far this map can be trusted was not measured for this model."
-MEASURED = (
-    "On {images} images with known lesions this map's highest value lay on the lesion in "
-    "{hit:.0%}; area under precision and recall {precision:.2f} (chance {chance:.2f})."
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -49,11 +41,13 @@ class Request:
     path: Path
     out: Path
     method: str = ""
-    """Of ``METHODS``; the default if empty."""
+    """Of ``METHODS``; if empty the default, or of an audit all."""
     seeds: int = 10
     """Networks drawn anew by an audit."""
     most: int = 40
     """Images that an audit looks at."""
+    keeps: bool = False
+    """Whether an audit writes a copy of the model that carries what was measured."""
 
 
 def run(request: Request, *, announce: Announce | None = None) -> Done:
@@ -66,8 +60,7 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
     """
     told = announce or unannounced
     model, method = _classifier(request.model), request.method or DEFAULT
-    if method not in METHODS:
-        raise OptionError(f"No explanation '{method}'; known: {', '.join(METHODS)}.")
+    _require_known(method)
     given = images_at(request.path, model.facts, progress=told(Step("read"), False))
     require_no_training(request.out)
     with opened(request.out) as folder:
@@ -87,34 +80,41 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
             files=files,
             numbers=_numbers(model, rows),
             rows=[{k: r[k] for k in ("name", "class", "probability")} for r in rows[:20]],
-            notices=(trust(model, method),),
+            notices=(str(trust(model, method)),),
         )
 
 
 def run_audit(request: Request, *, announce: Announce | None = None) -> Done:
-    """Measure every method on images with masks, beside baselines.
+    """Measure methods on images with masks, beside baselines.
 
     The path is a folder with ``manifest.csv`` (columns ``file``, ``mask`` and ``label``) beside
-    the files it names. Only images whose class the model finds are looked at.
+    the files it names; several masks of one image are parted by ``;``. Only images whose class the
+    model finds, and that it is applicable to, are looked at.
 
     Raises:
         FileError: The manifest or a file cannot be read.
         InputError: No image with a mask is classified rightly.
-        OptionError: The folder holds something else.
+        OptionError: There is no such method, nothing to draw anew, or the folder holds something
+            else.
     """
     told = announce or unannounced
     model = _classifier(request.model)
+    methods = (request.method,) if request.method else tuple(METHODS)
+    _require_known(methods[0])
+    if request.seeds < 1 or request.most < 1:
+        raise OptionError("An audit needs at least one image and one network drawn anew.")
     require_no_training(request.out)
     values, masks, classes = _masked(model, request.path, request.most)
     with opened(request.out) as folder:
-        told(Step(f"audit {len(METHODS)} methods on {len(values)} images"), False)
-        found = audit(
-            model.network, normalised(values, model.facts), masks, classes, seeds=request.seeds
-        )
+        told(Step(f"audit {len(methods)} methods on {len(values)} images"), False)
+        images = normalised(values, model.facts)
+        found = audit(model.network, images, masks, classes, methods=methods, seeds=request.seeds)
         rows = [table_row(one) for one in found]
+        data = request.path.resolve().name
         numbers = {
             "model": model.facts.name,
             "model_digest": model.digest,
+            "data": data,
             "methods": [
                 {k: v if v == v else None for k, v in asdict(one).items()} for one in found
             ],
@@ -123,6 +123,9 @@ def run_audit(request: Request, *, announce: Announce | None = None) -> Done:
             "table": write_table(folder, "audit.csv", rows),
             "data": write_json(folder, "audit.json", numbers),
         }
+        if request.keeps:
+            kept = kept_with(model, found, data)
+            files["model"] = save(kept, folder.root / MODEL)
         return Done(folder=folder.root, files=files, numbers=numbers, rows=rows)
 
 
@@ -144,10 +147,9 @@ def table_row(found: MapScores) -> dict[str, str]:
     }
 
 
-def trust(model: Model, method: str) -> str:
-    """Return how far the map of a method can be trusted, by the audit kept with the model."""
-    found = model.facts.extras.get(KEY, {}).get(method)
-    return MEASURED.format(**found) if found else NOT_MEASURED
+def _require_known(method: str) -> None:
+    if method not in METHODS:
+        raise OptionError(f"No explanation '{method}'; known: {', '.join(METHODS)}.")
 
 
 def _classifier(path: Path) -> Model:
@@ -186,7 +188,7 @@ def _explained(
                 "class": model.facts.classes[int(classes[place])],
                 "probability": round(float(probabilities[place].max()), 6),
                 "method": method,
-                "trust": trust(model, method),
+                "trust": str(trust(model, method)),
                 "highest": [int(i) for i in highest],
                 "is_flat": bool(np.ptp(maps[place]) == 0),
                 "not_applicable": str(reasons[place] or ""),
@@ -203,11 +205,8 @@ def overlay(values: NDArray[np.uint8], found: NDArray[np.float64]) -> Pixels.Ima
     if found.ndim == 3:
         at = int(np.unravel_index(found.argmax(), found.shape)[0])
         values, found = values[:, at], found[at]
-    grey = values.astype(np.float64).mean(axis=0)[..., None] / 255
     share = found / max(float(found.max()), np.finfo(np.float64).tiny)
-    colour = colormaps["inferno"](share)[..., :3]
-    mixed = grey * (1 - 0.6 * share[..., None]) + colour * 0.6 * share[..., None]
-    return Pixels.fromarray(np.round(mixed * 255).astype(np.uint8))
+    return heat_maps.overlay(values.mean(axis=0).round().astype(np.uint8), share)
 
 
 def _numbers(model: Model, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -243,14 +242,17 @@ def _masked(
 def _one_masked(
     model: Model, folder: Path, row: Mapping[str, str]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int] | None:
-    image, mask = (_pixels(folder / row[column]) for column in ("file", "mask"))
-    if mask.shape != image.shape:
-        raise InputError(f"{row['mask']}: its size {mask.shape} is not that of {row['file']}.")
+    image = _pixels(folder / row["file"])
+    parts = [_pixels(folder / name) for name in row["mask"].split(";")]
+    if any(part.shape != image.shape for part in parts):
+        raise InputError(f"{row['mask']}: its size is not that of {row['file']}, {image.shape}.")
+    mask = np.maximum.reduce(parts)
     values = model.prepared([image])
     wanted = model.facts.classes.index(row["label"])
     # The mask takes the way of the image, so that both lie on one grid.
     drawn = model.prepared([(mask > 127).astype(np.uint8) * 255])[0, 0] > 127
     is_found = model.probabilities_of(values).argmax(axis=1)[0] == wanted
+    is_found &= applicability.notices(model, values)[0] is None
     return (values[0], drawn, wanted) if is_found and 0 < drawn.mean() < 1 else None
 
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aegle.diagnosis.conformal import ConformalOptions
+from aegle.diagnosis.prediction_sets import COLUMNS, calibrated
+from aegle.diagnosis.prediction_sets import KEY as SETS
 from aegle.domain.errors import OptionError
+from aegle.domain.prediction import Predictions
 from aegle.learning.model import load, save
 from aegle.learning.samples import SampleSet
 from aegle.workflow.case_folder import CaseFolder
@@ -113,7 +117,18 @@ def _cross_validated(materials: Materials) -> Done:
     kept = fit(materials, part, recipe.train.seed)
     if not part.tuning:
         kept = with_temperature(kept, temperature)
+    if done.evaluation is not None:
+        kept = _with_sets(kept, done.evaluation.predictions)
     return _exported(materials, kept, done)
+
+
+def _with_sets(fitted: Fitted, out_of_fold: Predictions) -> Fitted:
+    """Return the model with limits of prediction sets, told apart by sex or view if stated."""
+    column = next((name for name in COLUMNS if name in out_of_fold.columns), "")
+    found = calibrated(out_of_fold, column, options=ConformalOptions())
+    facts = fitted.model.facts
+    facts = replace(facts, extras={**facts.extras, SETS: found})
+    return replace(fitted, model=replace(fitted.model, facts=facts))
 
 
 def _exported(materials: Materials, fitted: Fitted, done: Done) -> Done:
