@@ -114,6 +114,15 @@ def save(model: FusionModel, path: Path) -> Path:
     return path
 
 
+def is_fusion(path: Path) -> bool:
+    """Return whether a file is a fusion model; a file that cannot be read is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return KEY in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
 def load(path: Path) -> FusionModel:
     """Read a model.
 
