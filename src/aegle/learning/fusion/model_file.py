@@ -161,8 +161,8 @@ def _arrays(blend: Blend) -> dict[str, Any]:
     for pattern, weights in subsets.weights.items():
         bits = _bits(pattern)
         arrays[f"plain.weights.{bits}"] = weights
-        trees = subsets.trees[pattern].arrays()
-        arrays |= {f"plain.trees.{bits}.{part}": value for part, value in trees.items()}
+        parts = subsets.trees[pattern].arrays()
+        arrays |= {f"plain.trees.{bits}.{part}": value for part, value in parts.items()}
     return arrays
 
 

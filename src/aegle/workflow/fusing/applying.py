@@ -86,9 +86,9 @@ def say(model: FusionModel, given: Patients) -> list[dict[str, Any]]:
     is_class = model.blend.fusion.head == "classify"
     sets = sets_of(model.facts.get("sets") if is_class else None, rows, risk)
     places = {int(row): place for place, row in enumerate(asked)}
-    made = []
+    made: list[dict[str, Any]] = []
     for row, patient in enumerate(table.groups):
-        about = {
+        about: dict[str, Any] = {
             "patient": patient,
             "missing": [
                 n for n, there in zip(table.modalities, present[row], strict=True) if not there
