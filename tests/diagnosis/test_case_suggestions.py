@@ -210,7 +210,9 @@ def test_laboratory_values_are_shown_as_not_used_by_the_rule():
 
     found = of(said(nodule(7), records=[crp]), "Fleischner")
 
-    assert [(i.name, i.value, i.is_used) for i in found.inputs][-1] == ("crp", "4", False)
+    assert [(i.name, i.value, i.is_used) for i in found.inputs][-1] == (
+        *("c_reactive_protein", "4", False),
+    )
 
 
 def test_a_model_becomes_a_suggestion_with_its_probability_and_other_classes():

@@ -35,7 +35,8 @@ def test_records_become_facts_with_time_and_code():
     assert age.time is not None
     assert age.time.hour == 8
     (creatinine,) = stated.laboratory
-    assert (creatinine.name, creatinine.value, creatinine.unit) == ("creatinine", "1.1", "mg/dL")
+    # 1.1 mg/dL of 113.12 g/mol.
+    assert (creatinine.name, creatinine.value, creatinine.unit) == ("creatinine", "97.24", "umol/L")
     assert not creatinine.is_used
 
 
@@ -55,10 +56,29 @@ def test_records_become_facts_with_time_and_code():
         ({"records": [record(value=True, unit="a")]}, "give a number"),
         ({"records": [record(value=62)]}, "is in None; convert it and give a"),
         (
-            {"records": [record("2345-7", value=5.5, unit="mmol/L")]},
-            "glucose is in 'mmol/L'; convert it and give mg/dL",
+            {"records": [record("2345-7", value=126, unit="mmol/L")]},
+            "glucose: 126 mmol/L is not possible; in mg/dL it would be",
         ),
-        ({"records": [record("2345-7", value=-1, unit="mg/dL")]}, "cannot be -1"),
+        (
+            {"records": [record("2345-7", value=5.5, unit="mmHg")]},
+            "glucose: The unit 'mmHg' cannot be turned into mmol/L",
+        ),
+        ({"records": [record("2345-7", value=5.5)]}, "glucose: No unit is stated"),
+        ({"records": [record("2345-7", value="high", unit="mg/dL")]}, "'high' is no number"),
+        ({"records": [record("2345-7", value=-1, unit="mg/dL")]}, "-1 mg/dL is not possible"),
+        ({"records": [record(value=-1, unit="a")]}, "cannot be -1"),
+        (
+            {
+                "records": [
+                    record("2345-7", value=5.5, unit="mmol/L"),
+                    record("2345-7", value=200, unit="mg/dL"),
+                ]
+            },
+            r"record 2: glucose is 5\.5 and 11\.1 mmol/L; leave out",
+        ),
+        ({"laboratory": {}}, "give a list of values"),
+        ({"laboratory": [{"value": 1}]}, r"give code \(LOINC\) or name"),
+        ({"laboratory": [{"name": "urea", "time": "noon"}]}, "is no time"),
         ({"records": [record("77176002", SNOMED, value=20)]}, "leave it out"),
         ({"records": [record(value=62, unit="a", time="yesterday")]}, "is no time"),
         (

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import aegle
+from aegle.diagnosis.laboratory.analytes import analytes, written
 from aegle.diagnosis.patient_facts import CASE_RULES
 from aegle.domain.codes import BODY_PARTS
 from aegle.domain.errors import OptionError
@@ -254,3 +255,10 @@ def test_structure_names_read_as_words():
 def test_unknown_language_is_refused():
     with pytest.raises(OptionError, match="klingon"):
         words("klingon")
+
+
+@pytest.mark.parametrize("name", sorted(analytes()))
+def test_every_analyte_has_a_chinese_name(name):
+    shown = CHINESE(written(name))
+
+    assert has_han(shown) or shown == "NT-proBNP"

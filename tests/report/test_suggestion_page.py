@@ -181,3 +181,84 @@ def test_the_command_tells_ids_reasons_and_what_is_missing(folder, capsys):
     assert re.search(r"S-[0-9a-f]{10} {2}Lung-RADS v2022, L1: 4B", shown)
     assert "Missing: known_cancer, immunosuppressed, high_risk" in shown
     assert "suggestions.html" in shown
+
+
+LAB = {"system": "http://loinc.org", "code": "2345-7", "unit": "mmol/L"}
+HEALTHY = {"known_cancer": False, "immunosuppressed": False, "high_risk": True, "age": 60}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"records": [{**LAB, "value": 126}]}, "126 mmol/L is not possible; in mg/dL it would be"),
+        ({"records": [{**LAB, "value": "high"}]}, "'high' is no number"),
+        ({"records": [{**LAB, "code": "1-8", "value": 1}]}, "code '1-8'"),
+        ({"records": [{**LAB, "value": 5}, {**LAB, "value": 9}]}, "glucose is 5 and 9 mmol/L"),
+        ({"facts": {**HEALTHY, "age": "old"}}, "age"),
+        ({"facts": {"smoker": True}}, "no rule asks for smoker"),
+        ({"lesions": {"2/L9": {"type": "solid"}}}, "Facts are stated of L9"),
+    ],
+    ids=["unit", "text", "unknown code", "contradiction", "age in words", "name", "lesion"],
+)
+def test_malformed_facts_end_with_2_and_change_nothing(folder, tmp_path, facts, words, capsys):
+    file = tmp_path / "wrong.json"
+    file.write_text(json.dumps(facts))
+
+    assert cli.main(["suggest", str(folder), "--facts", str(file)]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not (folder / "facts.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"age": 12}, "35 years or more"),
+        ({"age": 200}, "age cannot be 200"),
+        ({"known_cancer": True}, "known primary cancer"),
+    ],
+    ids=["a child", "impossible", "outside the population"],
+)
+def test_what_no_table_covers_is_for_review_with_the_reason(
+    folder, tmp_path, changed, reason, capsys
+):
+    file = tmp_path / "facts.json"
+    file.write_text(json.dumps({"facts": {**HEALTHY, **changed}}))
+
+    assert cli.main(["suggest", str(folder), "--facts", str(file), "--json"]) == 0
+    (found,) = (
+        one
+        for one in json.loads(capsys.readouterr().out)["visits"][1]["suggestions"]
+        if one["rule"] == "Fleischner 2017"
+    )
+    assert found["category"] == "REVIEW"
+    assert reason in found["reason"]
+
+
+def test_a_bundle_and_facts_go_together_and_stay_with_the_case(folder, tmp_path, capsys):
+    def observed(code, value, unit):
+        return {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "effectiveDateTime": "2026-06-30T07:00:00",
+            "valueQuantity": {"value": value, "unit": unit},
+        }
+
+    bundle, facts = tmp_path / "bundle.json", tmp_path / "facts.json"
+    entries = [observed("2160-0", 1.1, "mg/dL"), observed("2345-7", 126, "mmol/L")]
+    entries.append(observed("0-0", 1, "mg/dL"))
+    tree = {"resourceType": "Bundle", "entry": [{"resource": one} for one in entries]}
+    bundle.write_text(json.dumps(tree))
+    facts.write_text(json.dumps({"facts": HEALTHY}))
+
+    for arguments in (["--facts", str(facts), "--facts", str(bundle)], []):
+        assert cli.main(["suggest", str(folder), *arguments, "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)["visits"][1]["suggestions"][1]
+        shown = {i["name"]: f"{i['value']} {i['unit']}".strip() for i in said["inputs"]}
+        assert said["category"].startswith("consider CT 3m")
+        assert shown["creatinine"] == "97.24 umol/L"
+        assert shown["glucose"].startswith("cannot be used: 126 mmol/L is not possible; in mg/dL")
+        assert shown["unknown_codes"] == "0-0"
+    page = (folder / "suggestions.html").read_text("utf-8")
+    assert "97.24 umol/L" in page
+    assert "126 mmol/L is not possible" in page

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from aegle.report.language import Language
     from aegle.workflow.demo import Demo
     from aegle.workflow.pipeline import Announce
+    from aegle.workflow.suggesting import Facts
 
 
-def run(
+def run(  # noqa: PLR0913
     paths: str | Path | Iterable[str | Path],
     out: str | Path,
     *,
+    facts: "Facts | None" = None,
     options: CaseOptions | Mapping[str, Any] | None = None,
     language: "Language" = "en",
     now: datetime | str | None = None,
@@ -32,6 +34,7 @@ def run(
         paths: DICOM files, folders or zips; NIfTI, NRRD, MetaImage, PNG or JPEG files. One, or
             several.
         out: Folder of the case; made, or gone on with if it holds the same patient's case.
+        facts: What is stated beside the images, as for :func:`suggest`.
         options: How each stage is set; ``{"photons": {"beamlet_mm": 7}}`` will do.
         language: Language of the report, ``en`` or ``zh``.
         now: Time stamp on everything written, or its ISO 8601 text; the present by default.
@@ -49,21 +52,26 @@ def run(
     require_language(language)
     from aegle.workflow import journey
     from aegle.workflow.pipeline import unannounced
+    from aegle.workflow.suggesting import stated_text
 
+    content, name = stated_text(facts)
     request = journey.Request(
         paths=tuple(Path(path) for path in wanted),
         out=Path(out),
         now=moment,
         options=chosen,
         language=language,
+        facts=content,
+        facts_name=name,
     )
     return journey.run(request, announce=announce or unannounced)
 
 
-def follow(
+def follow(  # noqa: PLR0913
     visits: Iterable["str | Path | tuple[str | Path, str | Path]"],
     out: str | Path,
     *,
+    facts: "Facts | None" = None,
     options: CaseOptions | Mapping[str, Any] | None = None,
     language: "Language" = "en",
     now: datetime | str | None = None,
@@ -74,6 +82,7 @@ def follow(
     Args:
         visits: Baseline and later visits: a path each, or a pair of that and a label map.
         out: Folder of the case.
+        facts: What is stated beside the images, as for :func:`suggest`.
         options: How each stage is set.
         language: Of the report, ``en`` or ``zh``.
         now: Time stamp on everything written; the present by default.
@@ -86,8 +95,11 @@ def follow(
     require_language(language)
     from aegle.workflow import journey
     from aegle.workflow.pipeline import unannounced
+    from aegle.workflow.suggesting import stated_text
 
+    content, name = stated_text(facts)
     rest = {"out": Path(out), "now": moment, "options": chosen, "language": language}
+    rest |= {"facts": content, "facts_name": name}
     return journey.run(journey.follow_up(visits, **rest), announce=announce or unannounced)
 
 

@@ -116,22 +116,28 @@ def predict(
     now: datetime | str | None = None,
     announce: "LearningAnnounce | None" = None,
 ) -> "Done":
-    """Use a model on images of which nothing is known.
+    """Use a model on images, or a fusion model on patients, of which nothing is known.
 
     Args:
         model: Model file.
-        path: Picture, volume, DICOM file, folder, zip or npz.
+        path: Picture, volume, DICOM file, folder, zip or npz; for a fusion model a table of
+            patients (CSV, ARFF, or a folder with manifest.csv).
         out: Folder for the results.
         now: Time stamp on DICOM files that are written, or its ISO 8601 text; the present by
             default.
         announce: Told of each step before it starts.
 
     Raises:
-        InputError: An image cannot be read, or is of another kind than the model is made for.
+        InputError: An image cannot be read, or is of another kind than the model is made for; a
+            column or unit of a table is unknown.
     """
+    from aegle.learning.fusion.model_file import is_fusion
+    from aegle.workflow.fusing import applying
     from aegle.workflow.learning import predicting
 
     moment = moment_given(now)
+    if is_fusion(Path(model)):
+        return applying.run(Path(model), Path(path), Path(out), announce=announce)
     return predicting.run(Path(model), Path(path), Path(out), now=moment, announce=announce)
 
 

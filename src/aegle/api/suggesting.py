@@ -11,12 +11,13 @@ from aegle.workflow.options import CaseOptions
 if TYPE_CHECKING:
     from aegle.domain.case import CaseResults
     from aegle.report.language import Language
+    from aegle.workflow.suggesting import Facts
 
 
 def suggest(
     case: str | Path,
     *,
-    facts: str | Path | Mapping[str, Any] | None = None,
+    facts: "Facts | None" = None,
     review: Mapping[str, str] | None = None,
     options: CaseOptions | Mapping[str, Any] | None = None,
     language: "Language" = "en",
@@ -26,8 +27,8 @@ def suggest(
 
     Args:
         case: Folder that ``run`` wrote.
-        facts: What is stated beside the images, as data or a JSON file; by default what was
-            stated last.
+        facts: What is stated beside the images, as data or files (JSON of facts, FHIR bundle, CSV
+            of laboratory values); by default what was stated last.
         review: ``suggestion`` (its id), ``decision`` (accepted or overridden), ``by``, and
             ``reason`` and ``category`` where it is overridden.
         options: As for ``run``; the section ``suggest`` counts.

@@ -29,6 +29,14 @@ LanguageOption = Annotated[Language, typer.Option("--language", help="Language o
 OptionsFile = Annotated[
     Path | None, typer.Option("--options", help="TOML file of options; see `aegle options`.")
 ]
+FactsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--facts",
+        help="What is stated beside the images: JSON of facts, FHIR bundle, or CSV of laboratory "
+        "values; may be repeated; kept with the case.",
+    ),
+]
 NowOption = Annotated[
     datetime | None,
     typer.Option(
@@ -68,6 +76,7 @@ def run(
         typer.Argument(help="One patient's DICOM, NIfTI, NRRD ... files, folders, zips."),
     ],
     out: OutOption,
+    facts: FactsOption = None,
     language: LanguageOption = "en",
     options: OptionsFile = None,
     settings: SettingsOption = None,
@@ -84,7 +93,15 @@ def run(
 
     chosen = api.read_options(options, settings or ())
     with stoppable(), progress() as announce:
-        results = api.run(paths, out, options=chosen, language=language, now=now, announce=announce)
+        results = api.run(
+            paths,
+            out,
+            facts=facts,
+            options=chosen,
+            language=language,
+            now=now,
+            announce=announce,
+        )
     if as_json:
         print_json(api.summary(results))
         return
@@ -103,6 +120,7 @@ def follow(
         list[Path] | None,
         typer.Option("--structures", help="Label map with the lesions, once for each visit."),
     ] = None,
+    facts: FactsOption = None,
     language: LanguageOption = "en",
     options: OptionsFile = None,
     settings: SettingsOption = None,
@@ -122,6 +140,7 @@ def follow(
         results = api.follow(
             _with_structures(visits, structures or []),
             out,
+            facts=facts,
             options=chosen,
             language=language,
             now=now,

@@ -97,14 +97,21 @@ def evaluate(
 
 def predict(
     model: ModelArgument,
-    path: Annotated[Path, typer.Argument(help="Picture, volume, DICOM file, folder, zip or npz.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Picture, volume, DICOM file, folder, zip or npz; "
+            "for a fusion model a table of patients (CSV, or a folder with manifest.csv)."
+        ),
+    ],
     out: OutOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Use a model on images: classes, codes, anomaly scores, outlines or boxes.
+    """Use a model on images (classes, codes, outlines, boxes ...) or on a table of patients.
 
     What comes follows from what the model was trained for. Outlines are written as label images,
-    of DICOM volumes as SEG and RTSTRUCT too.
+    of DICOM volumes as SEG and RTSTRUCT too. A fusion model gives, for each patient, a probability,
+    what was missing, and what each modality adds.
 
     Example: `aegle predict model.safetensors chest.dcm --out said`
     """

@@ -6,17 +6,14 @@ from typing import Annotated, Any
 import typer
 
 import aegle
-from aegle.cli.cases import LanguageOption, NowOption
+from aegle.cli.cases import FactsOption, LanguageOption, NowOption
 from aegle.cli.console import JsonOption, SettingsOption, output, print_json
 from aegle.domain.errors import OptionError
 
 
 def suggest(
     case: Annotated[Path, typer.Argument(help="Folder that `aegle run ... --out CASE` wrote.")],
-    facts: Annotated[
-        Path | None,
-        typer.Option("--facts", help="JSON file of what is stated; kept with the case."),
-    ] = None,
+    facts: FactsOption = None,
     accept: Annotated[
         str | None, typer.Option("--accept", help="Id of a suggestion that a person accepts.")
     ] = None,

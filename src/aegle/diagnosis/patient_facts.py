@@ -9,8 +9,9 @@ A file of facts is a JSON object:
 
 Names are those of the published rules. A lesion is named by visit and id, or by its id alone
 where there is one visit: the same id may be another lesion at another visit. A record is a code
-with a value; its code has to be known and its unit the one of the table: nothing is converted
-silently.
+with a value; its code has to be known. Laboratory values are turned into the unit of their analyte
+and shown in it; one that cannot be is refused in ``records``, and in ``laboratory``, where files
+from elsewhere go (``fact_files``), shown with the reason.
 """
 
 import json
@@ -20,17 +21,28 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from aegle.diagnosis.laboratory.analytes import Stated as Measured
+from aegle.diagnosis.laboratory.analytes import analyte_of, written
+from aegle.diagnosis.laboratory.fhir_reading import LOINC
+from aegle.diagnosis.laboratory_inputs import (
+    exact,
+    input_of,
+    inputs_of,
+    laboratory_values,
+    moment,
+)
 from aegle.diagnosis.rule import load
 from aegle.domain.errors import OptionError
+from aegle.domain.laboratory import LaboratoryValue
 from aegle.domain.suggestion import Input, InputSource
 
-LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 CASE_RULES = ("lung-rads", "fleischner", "brock", "mayo")
 """Rules that are asked about a case."""
 MEASURED = frozenset({"d", "volume", "count", "multiple", "model", "screening"})
 """Facts that the case itself settles."""
-SECTIONS = ("facts", "lesions", "records")
+SECTIONS = ("facts", "lesions", "records", "laboratory")
+RECORD_KEYS = frozenset({"system", "code", "value", "unit", "time"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +61,6 @@ class RecordCode:
 
 RECORD_CODES: dict[tuple[str, str], RecordCode] = {
     (LOINC, "30525-0"): RecordCode(name="age", meaning="age", unit="a", units=("years",)),
-    (LOINC, "2160-0"): RecordCode(name="creatinine", meaning="creatinine", unit="mg/dL"),
-    (LOINC, "2345-7"): RecordCode(name="glucose", meaning="glucose", unit="mg/dL"),
-    (LOINC, "1975-2"): RecordCode(name="bilirubin", meaning="total bilirubin", unit="mg/dL"),
-    (LOINC, "1988-5"): RecordCode(name="crp", meaning="C-reactive protein", unit="mg/L"),
-    (LOINC, "718-7"): RecordCode(name="haemoglobin", meaning="haemoglobin", unit="g/dL"),
-    (LOINC, "2857-1"): RecordCode(name="psa", meaning="prostate-specific antigen", unit="ng/mL"),
-    (LOINC, "2039-6"): RecordCode(name="cea", meaning="carcinoembryonic antigen", unit="ng/mL"),
     (SNOMED, "77176002"): RecordCode(name="smoke", meaning="smoker", settles=True),
     (SNOMED, "8517006"): RecordCode(name="smoke", meaning="ex-smoker", settles=True),
     (SNOMED, "266919005"): RecordCode(name="smoke", meaning="never smoked", settles=False),
@@ -100,7 +105,7 @@ def read_facts(content: str, name: str) -> PatientFacts:
             is of another type, impossible, or in another unit.
     """
     try:
-        tree = json.loads(content.removeprefix("\ufeff"), object_pairs_hook=_without_doubles)
+        tree = json.loads(content.removeprefix("\ufeff"), object_pairs_hook=without_doubles)
     except (ValueError, RecursionError) as error:
         raise OptionError(f"{name}: is not JSON ({error}); give an object of facts.") from error
     return patient_facts(tree, name)
@@ -120,16 +125,18 @@ def patient_facts(tree: Any, name: str) -> PatientFacts:
         if not isinstance(facts, Mapping):
             raise OptionError(f"{name}: lesion {lesion} is {facts!r}; give an object of facts.")
         _require_known(facts, f"{name}: lesion {lesion}")
-    laboratory = []
+    laboratory: list[LaboratoryValue] = []
     for number, record in enumerate(_list(tree, name), 1):
         where = f"{name}: record {number}"
+        if value := _laboratory(record, where):
+            laboratory.append(_agreeing(laboratory, value, where))
+            continue
         coded, known = _record(record, where)
-        if known.name in _names():
-            _agree(stated.get(known.name), coded, f"{where}: {known.name}")
-            stated[known.name] = coded
-        else:
-            laboratory.append(_laboratory(coded, known))
-    return PatientFacts(patient=stated, lesions=lesions, laboratory=tuple(laboratory))
+        _agree(stated.get(known.name), coded, f"{where}: {known.name}")
+        stated[known.name] = coded
+    others = laboratory_values(tree.get("laboratory", []), name)
+    inputs = (*map(input_of, laboratory), *inputs_of(others))
+    return PatientFacts(patient=stated, lesions=lesions, laboratory=inputs)
 
 
 def of_visit(stated: PatientFacts, number: int, visits: int) -> PatientFacts:
@@ -157,7 +164,12 @@ def of_visit(stated: PatientFacts, number: int, visits: int) -> PatientFacts:
     return replace(stated, lesions=found)
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, in which no name may occur twice.
+
+    Raises:
+        ValueError: One does.
+    """
     names = [name for name, _ in pairs]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{', '.join(doubled)} is stated twice")
@@ -193,7 +205,7 @@ def _require_known(facts: Mapping[str, Any], where: str) -> None:
 
 
 def _record(record: Any, where: str) -> tuple[Stated, RecordCode]:
-    if not isinstance(record, Mapping) or set(record) - {"system", "code", "value", "unit", "time"}:
+    if not isinstance(record, Mapping) or set(record) - RECORD_KEYS:
         raise OptionError(f"{where} is {record!r}; give system, code, value, unit and time.")
     key = (str(record.get("system", "")), str(record.get("code", "")))
     known = RECORD_CODES.get(key)
@@ -205,7 +217,7 @@ def _record(record: Any, where: str) -> tuple[Stated, RecordCode]:
         Stated(
             value=value,
             source=InputSource.RECORD,
-            time=_time(record.get("time"), where),
+            time=moment(record.get("time"), where),
             code="|".join(key),
         ),
         known,
@@ -231,17 +243,6 @@ def _value(record: Mapping[str, Any], known: RecordCode, where: str) -> Any:
     return value
 
 
-def _time(value: Any, where: str) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"{where}: {value!r} is no time; give ISO 8601 such as 2026-01-05T08:30:00."
-        ) from error
-
-
 def _agree(stated: Stated | None, record: Stated, where: str) -> None:
     if stated is not None and stated.value != record.value:
         raise OptionError(
@@ -249,14 +250,33 @@ def _agree(stated: Stated | None, record: Stated, where: str) -> None:
         )
 
 
-def _laboratory(coded: Stated, known: RecordCode) -> Input:
-    return Input(
-        name=known.name,
-        meaning=known.meaning,
-        value=f"{coded.value:g}",
-        unit=known.unit,
-        source=InputSource.RECORD,
-        time=coded.time,
-        code=coded.code,
-        is_used=False,
+def _laboratory(record: Any, where: str) -> LaboratoryValue | None:
+    """Return the laboratory value that a record states; None if its code is of something else."""
+    if not isinstance(record, Mapping) or record.get("system") != LOINC:
+        return None
+    code = str(record.get("code", ""))
+    if not analyte_of(code=code) or set(record) - RECORD_KEYS:
+        return None
+    stated = Measured(
+        number=record.get("value"),
+        unit=str(record.get("unit") or ""),
+        code=code,
+        time=moment(record.get("time"), where),
     )
+    return exact(stated, where)
+
+
+def _agreeing(before: list[LaboratoryValue], value: LaboratoryValue, where: str) -> LaboratoryValue:
+    """Return a value that no earlier record contradicts.
+
+    Raises:
+        OptionError: One of the same time does.
+    """
+    for other in before:
+        if (other.analyte, other.time) == (value.analyte, value.time) and other != value:
+            name = written(value.analyte)
+            raise OptionError(
+                f"{where}: {name} is {other.value:.4g} and {value.value:.4g} {value.unit}; leave "
+                "out the one that is wrong."
+            )
+    return value

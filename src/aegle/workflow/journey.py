@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aegle
+from aegle.diagnosis.patient_facts import read_facts
 from aegle.domain.assessment import AllAssessments
 from aegle.domain.case import (
     AllFindings,
@@ -22,6 +23,7 @@ from aegle.domain.errors import IdentityError, OptionError
 from aegle.domain.worklist import Worklist
 from aegle.planning.density_table import density_table
 from aegle.record.identity import digest
+from aegle.report.files import write_whole
 from aegle.report.language import Language
 from aegle.response.matching import tracked
 from aegle.workflow import case_folder
@@ -43,6 +45,7 @@ from aegle.workflow.stage import Progress, Stage
 from aegle.workflow.stages import (
     AssessOptions,
     SegmentOptions,
+    SuggestingOptions,
     TreatmentOptions,
     assess_images,
     find_structures,
@@ -51,6 +54,7 @@ from aegle.workflow.stages import (
     plan_treatment,
     suggest_categories,
 )
+from aegle.workflow.suggesting import FACTS, kept_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,9 @@ class Request:
     language: Language = "en"
     structures: tuple[Path, ...] = ()
     """Label maps, one for each path, where ``is_follow_up``."""
+    facts: str | None = None
+    """JSON text of what is stated beside the images; None: what was stated last, if anything."""
+    facts_name: str = FACTS
     is_follow_up: bool = False
     """Whether each path is one visit, the baseline first."""
 
@@ -84,8 +91,9 @@ def follow_up(visits: Iterable[str | Path | tuple[str | Path, str | Path]], **re
     return Request(paths=paths, structures=structures, is_follow_up=True, **rest)
 
 
-def pipeline(options: CaseOptions) -> Pipeline:
-    """Return the stages of a case, set as ``options`` says."""
+def pipeline(options: CaseOptions, facts: str = "") -> Pipeline:
+    """Return the stages of a case, set as ``options`` says, with what is stated beside it."""
+    suggesting = SuggestingOptions(rules=options.suggest, facts=facts)
     treatment = TreatmentOptions(
         choice=options.choice,
         margins=options.margins,
@@ -108,7 +116,7 @@ def pipeline(options: CaseOptions) -> Pipeline:
             Stage.of("assessments", assess_images, assessing),
             Stage.of("structures", find_structures, finding),
             Stage.of("findings", measure, options.measure),
-            Stage.of("suggestions", suggest_categories, options.suggest),
+            Stage.of("suggestions", suggest_categories, suggesting),
             Stage.of("plan", plan_treatment, treatment),
             Stage.of("follow-up", follow, following),
             Stage.of("worklist", order_worklist, options.worklist),
@@ -134,7 +142,11 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
     inputs = _inputs(request, announce(scanning, False))
     with case_folder.opened(request.out) as folder:
         _refuse_another_patient(folder, inputs)
-        stages = pipeline(request.options)
+        facts = kept_facts(folder.root) if request.facts is None else request.facts
+        if facts:
+            # Before anything runs: what is wrong with them is said at once.
+            read_facts(facts, request.facts_name)
+        stages = pipeline(request.options, facts or "")
         found, records = stages.run(folder, {Inputs: (inputs, inputs.digest)}, announce=announce)
         provenance = Provenance(
             version=aegle.__version__,
@@ -158,6 +170,8 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
             code_digest(), request.language, request.now.isoformat(), *(r.key for r in records)
         )
         publish(folder, results, key, language=request.language, progress=announce(writing, False))
+        if facts is not None:
+            write_whole(folder.root / FACTS, facts.encode())
     return results
 
 

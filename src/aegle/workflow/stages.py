@@ -7,7 +7,8 @@ data at hand it says in its result; only data that cannot be used at all raise a
 from dataclasses import dataclass, replace
 
 from aegle.diagnosis.case_suggestions import suggest_all
-from aegle.diagnosis.suggest import SuggestOptions
+from aegle.diagnosis.patient_facts import of_visit, read_facts
+from aegle.diagnosis.suggest import NOTHING_STATED, SuggestOptions
 from aegle.domain.assessment import AllAssessments, VisitAssessments
 from aegle.domain.case import (
     AllFindings,
@@ -68,6 +69,15 @@ class AssessOptions:
 
     quality: QualityOptions
     classify: ClassifyOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestingOptions:
+    """How rules are asked, and what is stated beside the images."""
+
+    rules: SuggestOptions
+    facts: str = ""
+    """JSON text in the form of ``diagnosis.patient_facts``; empty: nothing is stated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,14 +195,21 @@ def suggest_categories(
     findings: AllFindings,
     assessments: AllAssessments,
     *,
-    options: SuggestOptions,
+    options: SuggestingOptions,
 ) -> AllSuggestions:
     """Ask the published rules about every visit, and take over what models said."""
-    visits = zip(examinations.visits, findings.visits, assessments.visits, strict=True)
+    stated = read_facts(options.facts, "facts") if options.facts else NOTHING_STATED
+    visits = tuple(zip(examinations.visits, findings.visits, assessments.visits, strict=True))
     return AllSuggestions(
         tuple(
-            suggest_all(visit, found, options=options, assessed=assessed)
-            for visit, found, assessed in visits
+            suggest_all(
+                visit,
+                found,
+                options=options.rules,
+                assessed=assessed,
+                stated=of_visit(stated, number, len(visits)),
+            )
+            for number, (visit, found, assessed) in enumerate(visits, 1)
         )
     )
 

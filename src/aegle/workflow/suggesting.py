@@ -5,7 +5,7 @@ written beside it, and each decision of a person as a review of its own.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import aegle
 from aegle.diagnosis.case_suggestions import suggest_all
+from aegle.diagnosis.fact_files import facts_of
 from aegle.diagnosis.patient_facts import PatientFacts, of_visit, patient_facts, read_facts
 from aegle.domain.assessment import AllAssessments
 from aegle.domain.case import (
@@ -44,6 +45,8 @@ STAGES = {
 }
 """What a case must have finished before anything is suggested."""
 FACTS = "facts.json"
+Facts = str | Path | Mapping[str, Any] | Iterable[str | Path]
+"""What is stated beside the images: plain data, or one or several files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +112,7 @@ def _require_finished(case: Path) -> None:
 
 
 def _stated(request: Request, folder: CaseFolder) -> str | None:
-    if request.facts is not None:
-        return request.facts
-    kept = folder.root / FACTS
-    return kept.read_text("utf-8") if kept.is_file() else None
+    return kept_facts(folder.root) if request.facts is None else request.facts
 
 
 def _results(folder: CaseFolder, stated: PatientFacts, request: Request) -> CaseResults:
@@ -182,20 +182,28 @@ def _json(tree: Any) -> bytes:
     return f"{json.dumps(tree, ensure_ascii=False, indent=1, allow_nan=False)}\n".encode()
 
 
-def stated_text(facts: str | Path | Mapping[str, Any] | None) -> tuple[str | None, str]:
+def stated_text(facts: Facts | None) -> tuple[str | None, str]:
     """Return facts as JSON text, and what to call them in errors.
 
     Raises:
-        OptionError: The file cannot be read, or the data are none of JSON.
+        OptionError: A file cannot be read or holds no facts, or two state different things.
+        InputError: A file is damaged, or holds several patients.
     """
     if facts is None:
         return None, FACTS
-    try:
-        if isinstance(facts, Mapping):
+    if isinstance(facts, Mapping):
+        try:
             return json.dumps(facts), "facts"
-        return Path(facts).read_bytes().decode("utf-8-sig"), str(facts)
-    except (OSError, ValueError, TypeError) as error:
-        raise OptionError(f"{facts}: cannot be read ({error}); give a JSON file.") from error
+        except (ValueError, TypeError) as error:
+            raise OptionError(f"facts cannot be written as JSON ({error}).") from error
+    paths = (facts,) if isinstance(facts, str | Path) else tuple(facts)
+    return facts_of([Path(path) for path in paths]) if paths else (None, FACTS)
+
+
+def kept_facts(case: Path) -> str | None:
+    """Return what was stated last of a case; None if nothing was."""
+    kept = case / FACTS
+    return kept.read_text("utf-8") if kept.is_file() else None
 
 
 def verdict_of(review: Mapping[str, str] | None) -> Verdict | None:

@@ -74,6 +74,20 @@ def test_a_table_becomes_a_judged_model(tmp_path):
     assert model.facts["labels"] == ["grade"]
 
 
+def test_several_splits_give_the_mean_over_all_their_parts(tmp_path):
+    recipe = made(tmp_path)
+    several = {**recipe, "judge": {"folds": 3, "repeats": 2}}
+    second = {**recipe, "judge": {"folds": 3, "seed": 1}}
+    values = []
+    for number, one in enumerate((recipe, second, several)):
+        judged = api.fuse(one, tmp_path / str(number)).numbers["judged"]
+        values.append([judged["whole"]["logistic regression"]["value"]])
+        values[-1] += [m["masked"]["value"] for m in judged["missing"]]
+        assert judged["subgroups"][0]["subgroups"][0]["images"] == 60
+
+    np.testing.assert_allclose(values[2], np.mean(values[:2], axis=0), atol=1e-9)
+
+
 def test_laboratory_values_are_in_the_unit_of_the_analyte_and_missing_ones_stay_missing(tmp_path):
     cohort = cohort_of(read_fusion_recipe(made(tmp_path)), tmp_path)
 

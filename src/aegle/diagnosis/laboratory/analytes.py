@@ -45,6 +45,8 @@ class Analyte:
     valence: int = 0
     others: tuple[str, ...] = ()
     """Units that are often used instead."""
+    written: str = ""
+    """How it is called, where that is not its name with spaces."""
 
 
 @plain_dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,12 @@ def value_of(stated: Stated) -> LaboratoryValue:
         comparator=sign,
         code=stated.code,
     )
+
+
+def written(name: str) -> str:
+    """Return how an analyte is called in a sentence; what is not known as it was called."""
+    known = analytes().get(name)
+    return name if known is None else known.written or name.replace("_", " ")
 
 
 def converted(number: float, unit: str, analyte: Analyte) -> float:

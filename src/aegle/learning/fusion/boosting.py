@@ -143,25 +143,30 @@ def _weights(held: Values, pattern: tuple[bool, ...], outcome: Outcome) -> Value
 
 
 def _trees(table: Table, outcome: Outcome, options: BoostingOptions) -> dict[str, Trees]:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     made = {}
     for place, name in enumerate(table.modalities):
-        there = table.present()[:, place]
-        if len(np.unique(outcome.event[there])) < 2:
-            continue
-        made[name] = from_boosting(
-            HistGradientBoostingClassifier(
-                max_iter=options.rounds,
-                learning_rate=options.rate,
-                max_leaf_nodes=options.leaves,
-                min_samples_leaf=options.smallest_leaf,
-                l2_regularization=options.penalty,
-                early_stopping=False,
-                random_state=options.seed,
-            ).fit(_inputs(table, name)[there], outcome.event[there])
-        )
+        there = np.flatnonzero(table.present()[:, place])
+        known = outcome.rows(there)
+        if len(np.unique(known.event)) > 1:
+            made[name] = fitted_trees(_inputs(table, name)[there], known, options)
     return made
+
+
+def fitted_trees(values: Values, outcome: Outcome, options: BoostingOptions) -> Trees:
+    """Return boosted trees of features, shape (row, feature), NaN where missing."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return from_boosting(
+        HistGradientBoostingClassifier(
+            max_iter=options.rounds,
+            learning_rate=options.rate,
+            max_leaf_nodes=options.leaves,
+            min_samples_leaf=options.smallest_leaf,
+            l2_regularization=options.penalty,
+            early_stopping=False,
+            random_state=options.seed,
+        ).fit(values, outcome.event)
+    )
 
 
 def _said(trees: dict[str, Trees], table: Table) -> Values:

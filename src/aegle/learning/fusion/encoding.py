@@ -56,6 +56,16 @@ class Encoder:
             for name, inputs in made.items()
         }, table.present()
 
+    def size(self, modality: str) -> int:
+        """Return the number of inputs of a modality."""
+        if modality in self.turned:
+            return int(self.turned[modality].shape[1])
+        return sum(
+            len(feature.categories) or 1 + int(flagged)
+            for feature, flagged in zip(self.features, self.flagged, strict=True)
+            if feature.modality == modality
+        )
+
     def _inputs(self, table: Table, modality: str) -> Values:
         return np.concatenate(
             [self._of(table.values[:, place], int(place)) for place in table.of(modality)], axis=1

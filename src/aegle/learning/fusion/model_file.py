@@ -6,7 +6,7 @@ in other units is refused, not misread. Nothing in the file is executed when it 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
@@ -19,11 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from aegle.domain.errors import FileError, InputError
-from aegle.learning.fusion.blend import Blend
+from aegle.learning.fusion.blend import Baselines, Blend
 from aegle.learning.fusion.boosting import LateFusion
 from aegle.learning.fusion.encoding import Encoder
 from aegle.learning.fusion.fitting import Fusion
 from aegle.learning.fusion.network import MaskedFusion
+from aegle.learning.fusion.subsets import Pattern, SubsetModels
 from aegle.learning.fusion.table import Feature, Table, Values
 from aegle.learning.fusion.trees import trees_of
 
@@ -86,17 +87,13 @@ def save(model: FusionModel, path: Path) -> Path:
     Raises:
         FileError: The file cannot be written.
     """
-    fusion, late = model.blend.fusion, model.blend.late
+    fusion = model.blend.fusion
     encoder, network = fusion.encoder, fusion.network
     arrays: dict[str, Any] = {f"encoder.{name}": getattr(encoder, name) for name in ENCODER}
     arrays |= {f"axes.{name}": axes for name, axes in encoder.turned.items()}
     if fusion.ends is not None:
         arrays["ends"] = fusion.ends
-    if late is not None:
-        arrays["late.weights"] = np.stack(list(late.weights.values()))
-        arrays["late.mixes"] = np.array(list((model.blend.mixes or {}).values()))
-        for name, trees in late.trees.items():
-            arrays |= {f"trees.{name}.{part}": value for part, value in trees.arrays().items()}
+    arrays |= _arrays(model.blend)
     state = {f"network.{name}": value for name, value in network.state_dict().items()}
     state |= {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
     content = to_bytes(
@@ -115,6 +112,15 @@ def save(model: FusionModel, path: Path) -> Path:
             path, f"cannot be written ({error.strerror}).", "Choose a writable folder with space."
         ) from error
     return path
+
+
+def is_fusion(path: Path) -> bool:
+    """Return whether a file is a fusion model; a file that cannot be read is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return KEY in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
 
 
 def load(path: Path) -> FusionModel:
@@ -141,8 +147,35 @@ def load(path: Path) -> FusionModel:
         ) from error
 
 
+def _arrays(blend: Blend) -> dict[str, Any]:
+    """Return what is kept of the baselines; nothing if there are none."""
+    if blend.baselines is None:
+        return {}
+    late, subsets = blend.baselines.late, blend.baselines.subsets
+    arrays: dict[str, Any] = {"late.weights": np.stack(list(late.weights.values()))}
+    arrays |= {f"plain.axes.{name}": axes for name, axes in subsets.encoder.turned.items()}
+    for name, trees in late.trees.items():
+        arrays |= {f"trees.{name}.{part}": value for part, value in trees.arrays().items()}
+    for pattern, mix in (blend.mixes or {}).items():
+        arrays[f"mix.{_bits(pattern)}"] = mix
+    for pattern, weights in subsets.weights.items():
+        bits = _bits(pattern)
+        arrays[f"plain.weights.{bits}"] = weights
+        parts = subsets.trees[pattern].arrays()
+        arrays |= {f"plain.trees.{bits}.{part}": value for part, value in parts.items()}
+    return arrays
+
+
+def _bits(pattern: Pattern) -> str:
+    return "".join("1" if there else "0" for there in pattern)
+
+
+def _pattern(bits: str) -> Pattern:
+    return tuple(bit == "1" for bit in bits)
+
+
 def _facts_text(model: FusionModel) -> str:
-    fusion, late = model.blend.fusion, model.blend.late
+    fusion, baselines = model.blend.fusion, model.blend.baselines
     network = fusion.network
     facts = {
         "name": model.name,
@@ -157,7 +190,7 @@ def _facts_text(model: FusionModel) -> str:
             "width": network.width,
             "members": network.members,
         },
-        "trees": None if late is None else list(late.trees),
+        "trees": None if baselines is None else list(baselines.late.trees),
         "facts": dict(model.facts),
     }
     return json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -190,18 +223,31 @@ def _built(facts: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> Fusio
     weights = {n.removeprefix("network."): v for n, v in state.items() if n.startswith("network.")}
     network.load_state_dict(weights)
     fusion = Fusion(head=facts["head"], encoder=encoder, network=network, ends=arrays.get("ends"))
-    late, mixes = None, None
-    if facts["trees"] is not None:
-        patterns = list(product((False, True), repeat=len(order)))
-        late = LateFusion(
-            trees={name: trees_of(_under(arrays, f"trees.{name}.")) for name in facts["trees"]},
-            weights=dict(zip(patterns, arrays["late.weights"], strict=True)),
-        )
-        rows = map(tuple, arrays["late.mixes"].tolist())
-        mixes = dict(zip(patterns, rows, strict=True))
     network.eval()
-    blend = Blend(fusion=fusion, late=late, mixes=mixes)
+    blend = Blend(fusion=fusion)
+    if facts["trees"] is not None:
+        mixes = {_pattern(bits): mix for bits, mix in _under(arrays, "mix.").items()}
+        baselines = _baselines(encoder, facts["trees"], arrays)
+        blend = Blend(fusion=fusion, baselines=baselines, mixes=mixes)
     return FusionModel(name=facts["name"], blend=blend, facts=facts["facts"])
+
+
+def _baselines(encoder: Encoder, trees: Sequence[str], arrays: Mapping[str, Any]) -> Baselines:
+    count = len({feature.modality for feature in encoder.features})
+    patterns = list(product((False, True), repeat=count))
+    weights = {_pattern(b): w for b, w in _under(arrays, "plain.weights.").items()}
+    return Baselines(
+        late=LateFusion(
+            trees={name: trees_of(_under(arrays, f"trees.{name}.")) for name in trees},
+            weights=dict(zip(patterns, arrays["late.weights"], strict=True)),
+        ),
+        subsets=SubsetModels(
+            encoder=replace(encoder, turned=_under(arrays, "plain.axes.")),
+            weights=weights,
+            trees={p: trees_of(_under(arrays, f"plain.trees.{_bits(p)}.")) for p in weights},
+        ),
+        held={},
+    )
 
 
 def _under(arrays: Mapping[str, Any], start: str) -> dict[str, Any]:

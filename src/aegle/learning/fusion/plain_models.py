@@ -1,11 +1,16 @@
 """Plain models of all features at once, against which fusion is held."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from aegle.learning.fusion.boosting import BoostingOptions
+from aegle.learning.fusion.boosting import BoostingOptions, fitted_trees
 from aegle.learning.fusion.encoding import encoder_of
 from aegle.learning.fusion.survival import cox_regression
 from aegle.learning.fusion.table import Outcome, Table, Values
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 COMPONENTS = 64
 STRENGTH = 0.1
@@ -14,29 +19,21 @@ STRENGTH = 0.1
 
 def logistic(table: Table, outcome: Outcome, asked: Table) -> Values:
     """Return what logistic regression on encoded features says of other rows."""
+    inputs, questions = _both(table, asked)
+    said: Values = fitted_logistic(inputs, outcome).decision_function(questions)
+    return said
+
+
+def fitted_logistic(inputs: Values, outcome: Outcome) -> "LogisticRegression":
+    """Return logistic regression of encoded features, shape (row, input)."""
     from sklearn.linear_model import LogisticRegression
 
-    inputs, questions = _both(table, asked)
-    fitted = LogisticRegression(C=STRENGTH, max_iter=2000).fit(inputs, outcome.event)
-    said: Values = fitted.decision_function(questions)
-    return said
+    return LogisticRegression(C=STRENGTH, max_iter=2000).fit(inputs, outcome.event)
 
 
 def boosted(table: Table, outcome: Outcome, asked: Table, options: BoostingOptions) -> Values:
     """Return what boosted trees on all features at once say of other rows."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    fitted = HistGradientBoostingClassifier(
-        max_iter=options.rounds,
-        learning_rate=options.rate,
-        max_leaf_nodes=options.leaves,
-        min_samples_leaf=options.smallest_leaf,
-        l2_regularization=options.penalty,
-        early_stopping=False,
-        random_state=options.seed,
-    ).fit(table.values, outcome.event)
-    said: Values = fitted.decision_function(asked.values)
-    return said
+    return fitted_trees(table.values, outcome, options)(asked.values)
 
 
 def linear_cox(table: Table, outcome: Outcome, asked: Table) -> Values:

@@ -13,7 +13,7 @@ from aegle.domain.errors import InputError, OptionError
 from aegle.learning.fusion.table import Feature, Outcome, Table, Values
 from aegle.workflow.fusing.embedding import described
 from aegle.workflow.fusing.recipe import IMAGE, ColumnOptions, FusionRecipe
-from aegle.workflow.fusing.table_files import Row, joined, rows_of
+from aegle.workflow.fusing.table_files import Row, joined, number, rows_of
 
 MOST_CATEGORIES = 20
 """A column of words with more values than this is no category."""
@@ -67,7 +67,8 @@ def cohort_of(recipe: FusionRecipe, cache: Path) -> Cohort:
             values.append(found[:, None])
             notices += notice
     if recipe.image.column:
-        found = described(recipe, [row[recipe.image.column] for row in known], cache)
+        images = [row[recipe.image.column] for row in known]
+        found = described(recipe.image, Path(options.path), images, cache)
         features += [Feature(name=f"image {i}", modality=IMAGE) for i in range(found.shape[1])]
         values.append(found)
     groups = [row[options.patient] if options.patient else str(i) for i, row in enumerate(known)]
@@ -101,8 +102,8 @@ def _first_values(recipe: FusionRecipe, rows: Sequence[Row]) -> list[Row]:
     """Return one row per patient with the first known value of each column."""
     options = recipe.table
     made: dict[str, dict[str, str]] = {}
-    for row in sorted(rows, key=lambda r: _float(r.get(options.when, "")) or 0.0):
-        moment = _float(row[options.when]) if options.when else 0.0
+    for row in sorted(rows, key=lambda r: number(r.get(options.when, "")) or 0.0):
+        moment = number(row[options.when]) if options.when else 0.0
         if moment is None or moment > options.until:
             continue
         first = made.setdefault(row[options.patient], dict(row))
@@ -113,7 +114,7 @@ def _first_values(recipe: FusionRecipe, rows: Sequence[Row]) -> list[Row]:
 def _has_outcome(recipe: FusionRecipe, row: Row) -> bool:
     options = recipe.table
     stated = row[options.outcome] in (*options.positive, *options.negative)
-    return stated and (not options.time or (_float(row[options.time]) or 0) > 0)
+    return stated and (not options.time or (number(row[options.time]) or 0) > 0)
 
 
 def _outcome(recipe: FusionRecipe, rows: Sequence[Row]) -> Outcome:
@@ -130,15 +131,15 @@ def _feature(
     """Return a feature, its values, and what was left out of it."""
     options = recipe.columns.get(column, ColumnOptions())
     cells = [row[column] for row in rows]
-    numbers = [_float(cell) for cell in cells]
+    numbers = [number(cell) for cell in cells]
     is_number = bool(options.unit or options.analyte) or not any(
-        cell and number is None for cell, number in zip(cells, numbers, strict=True)
+        cell and found is None for cell, found in zip(cells, numbers, strict=True)
     )
     if options.categories or not is_number:
         return _category(modality, column, cells, options)
     if options.analyte:
         return _analyte(modality, column, cells, options)
-    values = np.array([math.nan if number is None else number for number in numbers])
+    values = np.array([math.nan if found is None else found for found in numbers])
     if options.ratio:
         values = np.where(np.isnan(values), _quotient(rows, options), values)
     words = sum(bool(c) and n is None for c, n in zip(cells, numbers, strict=True))
@@ -193,7 +194,7 @@ def _category(
 
 def _quotient(rows: Sequence[Row], options: ColumnOptions) -> Values:
     above, below = (
-        np.array([math.nan if (n := _float(row[column])) is None else n for row in rows])
+        np.array([math.nan if (n := number(row[column])) is None else n for row in rows])
         for column in options.ratio
     )
     quotient: Values = above / np.where(below == 0, math.nan, below)
@@ -203,8 +204,8 @@ def _quotient(rows: Sequence[Row], options: ColumnOptions) -> Values:
 def _bar(recipe: FusionRecipe, rows: Sequence[Row]) -> Values | None:
     if not recipe.judge.bar:
         return None
-    found = [_float(row[recipe.judge.bar]) for row in rows]
-    return np.array([math.nan if number is None else number for number in found])
+    found = [number(row[recipe.judge.bar]) for row in rows]
+    return np.array([math.nan if one is None else one for one in found])
 
 
 def _require_no_telltale(table: Table, outcome: Outcome) -> None:
@@ -225,14 +226,6 @@ def _require_no_telltale(table: Table, outcome: Outcome) -> None:
                 f"'{feature.name}' tells the outcome of every patient by itself, as a label does. "
                 "Name it in table.labels, or leave it out."
             )
-
-
-def _float(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return {"true": 1.0, "false": 0.0}.get(text.lower())
-    return number if math.isfinite(number) else None
 
 
 def describe(cohort: Cohort) -> Mapping[str, object]:

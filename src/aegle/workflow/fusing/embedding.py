@@ -19,35 +19,40 @@ from aegle.learning.image_sources import Files, beside, files_at
 from aegle.learning.preparation import PreparationOptions, prepare
 from aegle.learning.weights import load_into, read_state
 from aegle.record.identity import digest
-from aegle.workflow.fusing.recipe import FusionRecipe
+from aegle.workflow.fusing.recipe import ImageOptions
 from aegle.workflow.learning.building import IMAGENET_DEVIATION, IMAGENET_MEAN, file_digest
 
 SIZE = 224
 BATCH = 16
 
 
-def described(recipe: FusionRecipe, names: Sequence[str], cache: Path) -> Values:
+def described(image: ImageOptions, table: Path, names: Sequence[str], cache: Path) -> Values:
     """Return features of images, shape (row, feature); a row without an image is all NaN.
 
     Args:
-        recipe: Which images lie where, and what describes them.
+        image: What describes them.
+        table: File or folder beside or in which they lie.
         names: File of each row, empty for none.
         cache: Folder where features are kept.
 
     Raises:
-        OptionError: Neither weights nor a model are named.
+        OptionError: Neither weights nor a model are named, or no row names an image.
         FileError: An image or the weights cannot be read.
     """
-    source = recipe.image.model or recipe.image.weights
+    source = image.model or image.weights
     if not source:
         raise OptionError("image.weights or image.model names the network that describes images.")
-    key = digest(file_digest(source), recipe.image.network, *names)
+    given = [i for i, name in enumerate(names) if name]
+    if not given:
+        raise OptionError(f"No row names an image in the column '{image.column}'.")
+    files = beside(files_at(table if table.is_dir() else table.parent), names[given[0]])
+    contents = (digest(files.read(names[i])) for i in given)
+    key = digest(file_digest(source), image.network, *names, *contents)
     place = cache / f"embedding-{key[:16]}.npy"
     if place.exists():
         kept: Values = np.load(place, allow_pickle=False)
         return kept
-    given = [i for i, name in enumerate(names) if name]
-    found = _features(recipe, [names[i] for i in given])
+    found = _features(image, files, [names[i] for i in given])
     made: Values = np.full((len(names), found.shape[1]), np.nan)
     made[given] = found
     cache.mkdir(parents=True, exist_ok=True)
@@ -55,17 +60,15 @@ def described(recipe: FusionRecipe, names: Sequence[str], cache: Path) -> Values
     return made
 
 
-def _features(recipe: FusionRecipe, names: Sequence[str]) -> Values:
-    path = Path(recipe.table.path)
-    files = beside(files_at(path if path.is_dir() else path.parent), names[0])
-    if recipe.image.model:
-        model = models.load(Path(recipe.image.model))
+def _features(image: ImageOptions, files: Files, names: Sequence[str]) -> Values:
+    if image.model:
+        model = models.load(Path(image.model))
         network, preparation = model.network, model.facts.preparation
         mean, deviation = model.facts.mean, model.facts.deviation
         channels = model.facts.channels
     else:
-        network = catalogue.load("network", recipe.image.network)(channels=3)
-        load_into(network, read_state(Path(recipe.image.weights)))
+        network = catalogue.load("network", image.network)(channels=3)
+        load_into(network, read_state(Path(image.weights)))
         models.ready(network)
         preparation, channels = PreparationOptions(size=SIZE), 3
         mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION

@@ -105,6 +105,9 @@ class JudgeOptions:
     """How a fusion model is judged."""
 
     folds: Annotated[int, option("Parts of cross-validation", ge=2, le=20)] = 5
+    repeats: Annotated[
+        int, option("Splits, each into all parts: few patients need more than one", ge=1, le=20)
+    ] = 1
     seed: Annotated[int, option("Start of the randomness of the split", ge=0)] = 0
     bar: Annotated[
         str, option("Column whose values alone are the bar that the model has to reach")

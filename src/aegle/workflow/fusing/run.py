@@ -8,9 +8,11 @@ from typing import Any
 from aegle.evaluation.table import figure, interval
 from aegle.learning.fusion.blend import blend
 from aegle.learning.fusion.model_file import FusionModel, save
+from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.fusing.cohort import cohort_of, describe
 from aegle.workflow.fusing.judging import as_plain, judge
 from aegle.workflow.fusing.page import section
+from aegle.workflow.fusing.patients import DESCRIBER, form_of
 from aegle.workflow.fusing.recipe import FusionRecipe, read_fusion_recipe
 from aegle.workflow.learning.run_folder import (
     MODEL,
@@ -70,6 +72,7 @@ def run(
             boosting=recipe.boosting,
         )
         facts, measured = describe(cohort), as_plain(judged)
+        describer = _describer(recipe, folder)
         model = FusionModel(
             name=recipe.model.name,
             blend=made,
@@ -83,6 +86,8 @@ def run(
                     name: asdict(getattr(recipe, name)) for name in ("fusion", "boosting")
                 },
                 "measured": measured["whole"],
+                "sets": measured["sets"],
+                "table": form_of(recipe, describer.name if describer else ""),
             },
         )
         numbers = {"name": recipe.model.name, "cohort": facts, "judged": measured}
@@ -92,8 +97,21 @@ def run(
             "numbers": write_json(folder, JUDGED, numbers),
             "page": write_text(folder, PAGE, page),
         }
+        if describer:
+            files["image network"] = describer
     rows = [
         {"model": name, judged.score: figure(e.value), "interval": interval(e.low, e.high)}
         for name, e in judged.whole.items()
     ]
     return Done(folder=out, files=files, numbers=numbers, rows=rows, notices=cohort.notices)
+
+
+def _describer(recipe: FusionRecipe, folder: CaseFolder) -> Path | None:
+    """Keep the network that describes images beside the model, which is of no use without it."""
+    source = recipe.image.model or recipe.image.weights
+    if not (recipe.image.column and source):
+        return None
+    kept = folder.root / f"{DESCRIBER}{Path(source).suffix}"
+    with folder.replacing(kept) as part:
+        part.write_bytes(Path(source).read_bytes())
+    return kept

@@ -1,6 +1,7 @@
 """Rows of a table file: CSV, ARFF, or the manifest beside images."""
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
@@ -56,6 +57,15 @@ def joined(rows: Sequence[Row], others: Sequence[Path], patient: str) -> list[Ro
             raise OptionError(f"{path} has no column '{patient}' to join by.")
         made = [{**partners[r[patient]], **r} for r in made if r.get(patient) in partners]
     return made
+
+
+def number(text: str) -> float | None:
+    """Return the number that a cell holds, 1 and 0 for true and false; None if it is none."""
+    try:
+        found = float(text)
+    except ValueError:
+        return {"true": 1.0, "false": 0.0}.get(text.lower())
+    return found if math.isfinite(found) else None
 
 
 def _cell(text: str) -> str:
