@@ -44,6 +44,7 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     follow_up.matching,
     follow_up.diameters,
     registration.alignment,
+    registration.verdicts,
     journey.demo,
 )
 
