@@ -21,9 +21,9 @@ from aegle.imaging.motion_search import Likeness, likeness
 from aegle.imaging.working_image import WorkingImage
 
 FAILED = Verdict.FAILED
-LEAST_ABOVE_CHANCE = 0.43
-"""Made patients reach 0.85 with themselves, 0.7 in another contrast,
-0.3 with another patient; T1 and FLAIR of one brain 0.50, of two brains 0.37."""
+LEAST_ABOVE_CHANCE = 0.4
+"""Made patients reach 0.85 with themselves, 0.42 and more in another contrast, 0.31 with another
+patient; T1 and FLAIR of one brain 0.50, of two brains 0.37."""
 GOOD_ABOVE_CHANCE = 0.65
 LEAST_HELD = 0.88
 """Share of the coarse scale's agreement above chance that must hold at the fine scale, below
