@@ -45,6 +45,7 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     follow_up.diameters,
     follow_up.response,
     registration.alignment,
+    registration.verdicts,
     journey.demo,
 )
 

@@ -1,4 +1,4 @@
-"""What of ``follow_up`` runs in our own environment, each in a process of its own."""
+"""What of ``registration`` runs in our own environment, each in a process of its own."""
 
 import json
 import re
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from aegle.domain.grid import Grid, Points
 from aegle.domain.registration import DisplacementField, Motion, Registration, Verdict
@@ -208,62 +207,11 @@ def judge(folder: Path, peer: str) -> dict[str, Any]:
     return found
 
 
-def trials(count: int) -> dict[str, int]:
-    """Move made patients at random and count what is recovered and what is noticed."""
-    rng = np.random.default_rng(0)
-    options = RegistrationOptions(motion="rigid", spacing_mm=4.0)
-    close = refused = noticed = 0
-    before = _made(count)
-    for seed in range(count):
-        fixed = _made(seed)
-        truth = _random_motion(rng, fixed.grid)
-        bring = Registration(
-            matrix=_rows(np.linalg.inv(truth)),
-            correlation_before=0.0,
-            correlation_after=0.0,
-            verdict=Verdict.GOOD,
-            reason=Text("made"),
-        )
-        moving = _noisy(warp(fixed, bring, fixed.grid, outside=-1000.0), seed)
-        result = register(fixed, moving, options=options)
-        points = fixed.grid.to_patient(np.argwhere(fixed.values > -500)[::97].astype(float))
-        wanted = points @ truth[:3, :3].T + truth[:3, 3]
-        close += bool(np.linalg.norm(result.to_moving(points) - wanted, axis=1).mean() < 1.0)
-        refused += result.verdict is Verdict.FAILED
-        wrong = register(fixed, before, options=options)
-        noticed += wrong.verdict is Verdict.FAILED
-        before = fixed
-    return {
-        "recovered within 1 mm": close,
-        "right pair called failed": refused,
-        "wrong patient called failed": noticed,
-    }
-
-
-def _made(seed: int) -> Volume:
-    return make_visit(0, options=ThoraxOptions(seed=seed, shape=(60, 80, 80), varied=True)).ct
-
-
-def _random_motion(rng: np.random.Generator, grid: Grid) -> Points:
-    """Return a turn up to 20° about each axis through the middle and a shift up to 60 mm."""
-    motion = np.eye(4)
-    turn = Rotation.from_euler("xyz", rng.uniform(-20, 20, 3), degrees=True).as_matrix()
-    motion[:3, :3] = turn
-    motion[:3, 3] = grid.centre_mm - turn @ grid.centre_mm + rng.uniform(-60, 60, 3)
-    return motion
-
-
 def _rows(matrix: Points) -> tuple[tuple[float, float, float, float], ...]:
     return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in matrix.tolist())
 
 
 if __name__ == "__main__":
     part, *rest = sys.argv[1:]
-    answer: Any
-    if part == "pairs":
-        answer = pairs(Path(rest[0]))
-    elif part == "judge":
-        answer = judge(Path(rest[0]), rest[1])
-    else:
-        answer = trials(int(rest[0]))
+    answer: Any = pairs(Path(rest[0])) if part == "pairs" else judge(Path(rest[0]), rest[1])
     print(json.dumps(answer))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from aegle.domain.grid import Grid, Points
 from aegle.imaging.displacement import gradient
-from aegle.imaging.gauss_newton import normal_equations
+from aegle.imaging.gauss_newton import normal_equations, times
 from aegle.imaging.mind import mind_ssc
 from aegle.imaging.working_image import WorkingImage, moved
 
@@ -26,6 +26,7 @@ COARSE_MM = 10.0
 FINER_MM = (6.0, 4.0, 3.0)
 AFFINE_FROM_MM = 4.0
 STEPS = 20
+FINER_STEPS = 10
 REFINED = 3
 """Starts that are refined before the best is chosen."""
 CONVINCING = 0.75
@@ -100,7 +101,7 @@ def motion_between(
     spacings_mm = [s for s in FINER_MM if s > 1.2 * finest_mm] + [finest_mm]
     for spacing_mm in spacings_mm:
         free = is_affine and spacing_mm <= AFFINE_FROM_MM
-        best = refined_motion(*at(spacing_mm), best, is_affine=free, steps=STEPS)
+        best = refined_motion(*at(spacing_mm), best, is_affine=free, steps=FINER_STEPS)
     return best
 
 
@@ -246,18 +247,11 @@ def _couples(*, is_affine: bool, is_flat: bool) -> list[tuple[int, int]]:
 
 def _solved(matrix: Tensor, side: Tensor, moves: list[Tensor]) -> Points:
     """Return the parameters that solve all voxels' equations together."""
-    full = [[0, 1, 2], [1, 3, 4], [2, 4, 5]]
-    drawn = [
-        torch.stack([sum((matrix[full[i][j]] * m[j] for j in (1, 2)), matrix[full[i][0]] * m[0])
-                     for i in range(3)])
-        for m in moves
-    ]  # fmt: skip
-    count = len(moves)
-    normal, right = np.zeros((count, count)), np.zeros(count)
-    for i in range(count):
-        right[i] = float((side * moves[i]).sum(dtype=torch.float64))
-        for j in range(i + 1):
-            normal[i, j] = normal[j, i] = float((drawn[i] * moves[j]).sum(dtype=torch.float64))
+    flat = torch.stack([move.reshape(-1) for move in moves]).double()
+    drawn = torch.stack([times(matrix, move).reshape(-1) for move in moves]).double()
+    normal = (drawn @ flat.T).cpu().numpy()
+    right = (flat @ side.reshape(-1).double()).cpu().numpy()
+    normal = 0.5 * (normal + normal.T)
     ridge = 1e-6 * np.diag(np.diag(normal).clip(1e-12))
     return np.asarray(-np.linalg.solve(normal + ridge, right))
 

@@ -34,8 +34,10 @@ KEPT = 0.8
 best motion: a motion follows the largest organ and takes others along."""
 MOTION_SPACING_MM = 6.0
 """Finest comparison of a motion that a deformation follows."""
-TRUST_SPACING_MM = 8.0
-"""Noise averages out at this scale."""
+START_SPACING_MM = 8.0
+"""At which the start of a deformation is chosen; noise averages out at this scale."""
+TRUST_SPACING_MM = 4.0
+"""At which a motion is judged; another patient is less alike there than at coarser scales."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,22 +114,23 @@ def register(
                 f"'{mask.name}' and its image lie on different grids; resample the mask first."
             )
     pair = _Pair(fixed, moving, fixed_mask, moving_mask, options)
-    still, moved = pair.at(TRUST_SPACING_MM)
+    bends = options.motion == "deformable"
+    still, moved = pair.at(START_SPACING_MM if bends else TRUST_SPACING_MM)
     nothing = Likeness(agreement=0.0, overlap=0.0)
     if still.is_empty or moved.is_empty:
         return _failed(nothing, nothing, Text("One of the images shows no patient."))
     before = likeness(still, moved, np.eye(4))
     matrix = _motion(pair, before, options)
     after = likeness(still, moved, matrix)
-    is_ct = fixed.quantity is moving.quantity is Quantity.RADIODENSITY
-    verdict, reason = alignment_trust.of_motion(before, after, matrix, options, is_ct=is_ct)
-    is_start = options.motion == "deformable" and alignment_trust.is_start(after)
-    if alignment_trust.has_failed(verdict) and not is_start:
-        return _failed(before, after, reason)
-    if is_start:
+    if bends and alignment_trust.is_start(after):
         if before.merit >= KEPT * after.merit:
             matrix = np.eye(4)
         return _deformable(before, matrix, _deform(pair, matrix, sliding, options), options)
+    fine = alignment_trust.evidence(still, moved, matrix)
+    coarse = alignment_trust.evidence(*pair.at(START_SPACING_MM), matrix)
+    verdict, reason = alignment_trust.of_motion(before, fine, coarse, matrix, options)
+    if alignment_trust.has_failed(verdict):
+        return _failed(before, after, reason)
     return Registration(
         matrix=_rows(matrix),
         correlation_before=before.agreement,
