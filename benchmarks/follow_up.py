@@ -141,7 +141,7 @@ def response() -> Iterator[Line]:
 
 
 def _part(rows: list[dict[str, Any]], name: str) -> float:
-    return sum(row[name] for row in rows) / len(rows)
+    return float(np.mean([row[name] for row in rows]))
 
 
 def _followed(seed: int) -> dict[str, Any]:

@@ -33,7 +33,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "quality_check": {"no-reference": "aegle.recognition.quality:assess_quality"},
     "segmenter": {"classical-thorax-ct": "aegle.recognition.thorax_ct:segment"},
     "lesion_detector": {"classical-lung": "aegle.recognition.lesions:candidates"},
-    "registration": {"rigid": "aegle.imaging.rigid_ct:register_rigid"},
+    "registration": {
+        "rigid": "aegle.imaging.rigid_ct:register_rigid",
+        "any": "aegle.imaging.registration:register",
+    },
+    "change_detector": {"brain-mr": "aegle.imaging.tissue_change:tissue_change"},
+    "quantifier": {
+        "uptake": "aegle.imaging.uptake_volume:uptake",
+        "radiomics": "aegle.imaging.radiomics:radiomics",
+    },
     "planner": {"photon-pencil-beam": "aegle.planning.photon_plan:plan"},
     "suggestion_rule": {"lung-rads": "aegle.diagnosis.suggest:suggest"},
     "lesion_matcher": {"distance-and-size": "aegle.response.matching:match"},

@@ -114,6 +114,29 @@ def reports(tmp_path_factory):
     return [attributes.save(composed(n), folder / f"visit-{n + 1}.dcm") for n in range(3)]
 
 
+@pytest.fixture(scope="module")
+def in_parts(tmp_path_factory):
+    """T1 has fallen into L1 and L2; T2 has grown into T3, which is L3 now."""
+    named = (("L1", TARGET), ("L2", "2.25.1011"), ("L3", NODE))
+    lesions = tuple(lesion(name, uid, 12.0, 8.0) for name, uid in named)
+    point = TimePoint(
+        order=2,
+        baseline=DATES[0],
+        lesions=(
+            TrackedLesion(id="L1", tracking_uid=TARGET, is_target=True, part_of="T1"),
+            TrackedLesion(id="L2", tracking_uid="2.25.1011", is_target=True, part_of="T1"),
+            TrackedLesion(id="L3", tracking_uid=NODE, is_target=False),
+        ),
+        merged=(TrackedLesion(id="T2", tracking_uid=NEW, is_target=True, merged_into="T3"),),
+    )
+    findings = Findings(study_uid="2.25.911", lesions=lesions)
+
+    made = report.compose(
+        findings, image_at(1), PATIENT, now=NOW, context=report.Context(time_point=point)
+    )
+    return attributes.save(made, tmp_path_factory.mktemp("parts") / "parts.dcm")
+
+
 def contents(path):
     return sr.Comprehensive3DSR.from_dataset(pydicom.dcmread(path)).content
 
@@ -220,9 +243,24 @@ def test_another_course_is_another_object():
     assert other.SOPInstanceUID != composed(1).SOPInstanceUID
 
 
-def test_the_validator_finds_no_error(reports, require_program):
+def test_the_validator_finds_no_error(reports, in_parts, require_program):
     program = require_program("dciodvfy", "dicom3tools")
-    for path in reports:
+    for path in (*reports, in_parts):
         found = subprocess.run([program, path], capture_output=True, text=True, check=False)
         assert "Comprehensive3DSR" in found.stderr
         assert [line for line in found.stderr.splitlines() if line.startswith("Error")] == []
+
+
+def test_parts_and_lesions_grown_together_name_the_lesion_they_belong_to(in_parts):
+    content = contents(in_parts)
+
+    said = {}
+    for uid in (TARGET, "2.25.1011", NODE, NEW):
+        (group,) = content.get_image_measurement_groups(tracking_uid=uid)
+        said[uid] = {e.name.value: e.value.value for e in evaluated(group)}
+    assert said[TARGET]["part-of"] == said["2.25.1011"]["part-of"] == "T1"
+    assert said[NEW]["merged-into"] == "T3"
+    assert not {"part-of", "merged-into"} & set(said[NODE])
+    # What has grown into another lesion has no size of its own, and is not gone.
+    (merged,) = content.get_image_measurement_groups(tracking_uid=NEW)
+    assert measured(merged) == []

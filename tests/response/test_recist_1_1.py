@@ -280,6 +280,39 @@ def test_a_sum_near_a_limit_is_called_uncertain(sums_mm, limit):
 
 
 @pytest.mark.parametrize(
+    ("pixel_mm", "now_mm", "is_uncertain"),
+    [
+        # The limit of PR lies at 14 mm. On fine pixels 5 mm are near ...
+        pytest.param(0.7, 9.1, True, id="4.9 mm below it"),
+        pytest.param(0.7, 9.0, False, id="5 mm below it"),
+        # ... on pixels of 4 mm 3 mm + 4 mm.
+        pytest.param(4.0, 7.1, True, id="coarse pixels, 6.9 mm below it"),
+        pytest.param(4.0, 7.0, False, id="coarse pixels, 7 mm below it"),
+    ],
+)
+def test_on_coarse_pixels_more_is_near(pixel_mm, now_mm, is_uncertain):
+    made = timeline(course(20, now_mm))
+
+    (response,) = assess(made, options=Recist11Options(), pixel_mm=pixel_mm)
+
+    assert (response.doubt is not None) is is_uncertain
+
+
+def test_with_four_targets_two_pixels_are_near():
+    """The limit of PR lies at 56 mm: 3 mm + 2 * 4 mm below it is 45 mm."""
+    near, clear = (
+        assess(
+            timeline(*(course(20, mm) for mm in sizes)), options=Recist11Options(), pixel_mm=4.0
+        )[0]
+        for sizes in ((11.3, 11.3, 11.3, 11.2), (11.3, 11.3, 11.2, 11.2))
+    )
+
+    assert near.sum_mm == pytest.approx(45.1)
+    assert near.doubt is not None
+    assert clear.doubt is None
+
+
+@pytest.mark.parametrize(
     ("short_axis_mm", "is_uncertain"), [(14.9, True), (15.0, False), (5.1, True), (5.0, False)]
 )
 def test_a_node_near_normal_makes_a_complete_response_uncertain(short_axis_mm, is_uncertain):

@@ -1,6 +1,7 @@
 """What a structured report says about the course: which visit, which lesions count, how it went.
 
-A lesion keeps its tracking UID at every visit, also where it is gone: there its diameter is 0.
+A lesion keeps its tracking UID at every visit, also where it is gone: there its diameter is 0. The
+parts of one that has split name it, and one that has grown into another names that one.
 DICOM has codes for the response of target lesions alone (CID 6143), none for the overall
 response; that is coded under the private scheme with its own letters.
 
@@ -33,6 +34,8 @@ _DAY = DicomCode("d", "UCUM", "day")
 _CATEGORY = DicomCode("112016", "DCM", "Baseline Category")
 _TARGET = DicomCode("112074", "DCM", "Target Lesion at Baseline")
 _NON_TARGET = DicomCode("112075", "DCM", "Non-Target Lesion at Baseline")
+_PART_OF = DicomCode("part-of", PRIVATE_SCHEME, "Part of lesion")
+_MERGED = DicomCode("merged-into", PRIVATE_SCHEME, "Grown together with lesion")
 _RESPONSE = DicomCode("112048", "DCM", "Current Response")
 _IMAGING = DicomCode("363679005", "SCT", "Imaging")
 _LESION = DicomCode(LESION.value, LESION.scheme, LESION.meaning)
@@ -56,6 +59,10 @@ class TrackedLesion:
     is_new: bool = False
     """Not there at baseline, so neither target nor non-target."""
     is_lymph_node: bool = False
+    part_of: str = ""
+    """Name of the lesion over all visits that has fallen into parts, this one among them."""
+    merged_into: str = ""
+    """Name of the lesion over all visits with which it has grown together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,8 @@ class TimePoint:
     """Seen at this visit."""
     gone: tuple[TrackedLesion, ...] = ()
     """Looked for at this visit and not there."""
+    merged: tuple[TrackedLesion, ...] = ()
+    """Grown together with another lesion, at which the whole counts."""
     responses: tuple[Response, ...] = ()
     """At this visit, one per criterion."""
 
@@ -77,7 +86,7 @@ class TimePoint:
     def content(self) -> str:
         """What tells this from another, to derive UIDs from."""
         said = [(r.criterion, r.category.value, str(r.reason), *sums(r)) for r in self.responses]
-        return repr((self.order, self.baseline, self.lesions, self.gone, said))
+        return repr((self.order, self.baseline, self.lesions, self.gone, self.merged, said))
 
 
 def sums(response: Response) -> tuple[float, ...]:
@@ -119,22 +128,36 @@ def roles(lesion_id: str, point: TimePoint | None) -> list[sr.QualitativeEvaluat
 
 
 def _role(lesion: TrackedLesion) -> list[sr.QualitativeEvaluation]:
+    said = [
+        sr.QualitativeEvaluation(name=name, value=_named(whole))
+        for name, whole in ((_PART_OF, lesion.part_of), (_MERGED, lesion.merged_into))
+        if whole
+    ]
     if lesion.is_new:
-        return []
+        return said
     value = _TARGET if lesion.is_target else _NON_TARGET
-    return [sr.QualitativeEvaluation(name=_CATEGORY, value=value)]
+    return [sr.QualitativeEvaluation(name=_CATEGORY, value=value), *said]
+
+
+def _named(track: str) -> DicomCode:
+    """Return the name of a lesion over all visits as a code; DICOM has none for it."""
+    return DicomCode(track, PRIVATE_SCHEME, f"Lesion {track}")
 
 
 def gone_groups(moment: datetime | None, point: TimePoint | None) -> Iterator[Any]:
-    """Yield a group for each lesion that is gone, with a diameter of 0."""
-    for lesion in point.gone if point is not None else ():
+    """Yield a group for each lesion that is gone, with a diameter of 0, or grown into another.
+
+    One that has grown into another has no diameter of its own.
+    """
+    for lesion in (*point.gone, *point.merged) if point is not None else ():
         axis = SHORT_AXIS if lesion.is_lymph_node else LONG_AXIS
+        nothing_left = [sr.Measurement(name=axis, value=0.0, unit=MILLIMETRE)]
         yield sr.MeasurementsAndQualitativeEvaluations(
             tracking_identifier=sr.TrackingIdentifier(
                 uid=lesion.tracking_uid, identifier=attributes.printable(lesion.id)
             ),
             finding_type=_LESION,
-            measurements=[sr.Measurement(name=axis, value=0.0, unit=MILLIMETRE)],
+            measurements=None if lesion.merged_into else nothing_left,
             qualitative_evaluations=_role(lesion),
             **context(moment, point),
         )

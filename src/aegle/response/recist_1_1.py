@@ -12,6 +12,7 @@ says in words what they found. Non-target lesions are judged as present or gone;
 progression is for a reader to state.
 """
 
+import math
 from collections.abc import Set
 from dataclasses import replace
 from decimal import Decimal
@@ -102,12 +103,15 @@ class Recist11Options:
     ] = True
 
 
-def assess(timeline: Timeline, *, options: Recist11Options) -> tuple[Response, ...]:
+def assess(
+    timeline: Timeline, *, options: Recist11Options, pixel_mm: float = 0.0
+) -> tuple[Response, ...]:
     """Judge every visit after baseline.
 
     Args:
         timeline: All lesions over all visits.
         options: Thresholds; the published ones by default.
+        pixel_mm: Largest distance of pixels on a slice of the images; 0 where it is not known.
 
     Returns:
         One response per later visit with the sums [mm] that decided it. The nadir is the
@@ -131,7 +135,7 @@ def assess(timeline: Timeline, *, options: Recist11Options) -> tuple[Response, .
     )
     chances = probabilities(course, judgement, options=ProbabilityOptions())
     return tuple(
-        _response_of(verdict, chance, timeline, options)
+        _response_of(verdict, chance, timeline, options, pixel_mm)
         for verdict, chance in zip(judgement.verdicts, chances, strict=True)
     )
 
@@ -203,7 +207,11 @@ def _target(entry: TimelineEntry, targets: Set[str]) -> Target:
 
 
 def _response_of(
-    verdict: JudgedVisit, chance: Probabilities, timeline: Timeline, options: Recist11Options
+    verdict: JudgedVisit,
+    chance: Probabilities,
+    timeline: Timeline,
+    options: Recist11Options,
+    pixel_mm: float,
 ) -> Response:
     visit = _visit(timeline, verdict.visit, options)
     now, start, nadir = (Decimal(str(verdict.facts[k])) for k in ("sum", "baseline", "nadir"))
@@ -223,11 +231,13 @@ def _response_of(
         rule=f"{RULES}/{verdict.rule}",
         probabilities=tuple(chance.by_category.items()),
         assumed_error=chance.assumed,
-        doubt=_doubt(verdict, visit, options),
+        doubt=_doubt(verdict, visit, options, pixel_mm),
     )
 
 
-def _doubt(verdict: JudgedVisit, visit: VisitSeen, options: Recist11Options) -> Text | None:
+def _doubt(
+    verdict: JudgedVisit, visit: VisitSeen, options: Recist11Options, pixel_mm: float
+) -> Text | None:
     known = (*visit.targets, *visit.others)
     return doubt(
         verdict,
@@ -235,6 +245,7 @@ def _doubt(verdict: JudgedVisit, visit: VisitSeen, options: Recist11Options) -> 
         _criterion(options),
         others_left=any(size_mm(e) > 0 for e in known if not e.is_lymph_node),
         response_persists=options.response_persists,
+        blur_mm=pixel_mm * math.sqrt(len(visit.targets)),
     )
 
 

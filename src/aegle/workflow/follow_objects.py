@@ -36,12 +36,22 @@ def time_point(results: CaseResults, visit: int, image: str) -> TimePoint | None
     entries = timeline.at(number)
     seen = [e for e in entries if e.lesion_id is not None and e.status is not LesionStatus.UNSURE]
     gone = [e for e in entries if e.status is LesionStatus.GONE and e.track in uids]
+    merged = [
+        e
+        for e in entries
+        if e.status is LesionStatus.MERGED and e.merged_into is not None and e.track in uids
+    ]
     baseline = results.examinations.visits[results.examinations.index_of(timeline.study_uids[0])]
     return TimePoint(
         order=number + 1,
         baseline=baseline.time,
-        lesions=tuple(_tracked(e, str(e.lesion_id), uids, first) for e in seen),
+        lesions=tuple(
+            _tracked(e, part, uids, first)
+            for e in seen
+            for part in (e.parts or (str(e.lesion_id),))
+        ),
         gone=tuple(_tracked(e, e.track, uids, first) for e in gone),
+        merged=tuple(_tracked(e, e.track, uids, first) for e in merged),
         responses=tuple(r for r in follow_up.responses if r.visit == number),
     )
 
@@ -55,6 +65,8 @@ def _tracked(
         is_target=entry.is_target,
         is_new=first[entry.track] > 0,
         is_lymph_node=entry.is_lymph_node,
+        part_of=entry.track if len(entry.parts) > 1 else "",
+        merged_into=entry.merged_into or "",
     )
 
 

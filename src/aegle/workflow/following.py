@@ -93,7 +93,10 @@ def follow(
     if not timeline.entries and not changes:
         return Following(follow_up=None, reason=Text(NO_LESION), cautions=told)
     timeline, cautions = corrected(timeline, visits)
-    responses = assess(timeline, options=options.recist) if timeline.entries else ()
+    pixel_mm = max(max(v.image.volume.grid.spacing_mm[1:]) for v in visits if v.image is not None)
+    responses = (
+        assess(timeline, options=options.recist, pixel_mm=pixel_mm) if timeline.entries else ()
+    )
     return Following(
         follow_up=FollowUp(timeline=timeline, responses=responses, changes=changes),
         reason=Text(CHANGE_INSTEAD) if changes else Text(""),
