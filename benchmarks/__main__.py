@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks import (
+    conformal,
     follow_up,
     gamma,
     journey,
@@ -44,6 +45,7 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     follow_up.matching,
     follow_up.diameters,
     registration.alignment,
+    conformal.sets,
     journey.demo,
 )
 
