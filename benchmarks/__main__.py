@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks import (
+    conformal,
     follow_up,
     gamma,
     journey,
@@ -46,6 +47,7 @@ MEASURES: tuple[Callable[[], Iterable[Line]], ...] = (
     follow_up.response,
     registration.alignment,
     registration.verdicts,
+    conformal.sets,
     journey.demo,
 )
 

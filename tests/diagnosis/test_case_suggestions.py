@@ -6,17 +6,18 @@ from dataclasses import replace
 from datetime import date, datetime
 from importlib.resources import files
 
+import numpy as np
 import pytest
 from tests.diagnosis.test_suggest import LUNG, nodule
 
 from aegle.diagnosis.case_suggestions import of_classification, suggest_all
 from aegle.diagnosis.patient_facts import patient_facts
 from aegle.diagnosis.suggest import SuggestOptions
-from aegle.domain.assessment import ImageClassification, VisitAssessments
+from aegle.domain.assessment import HeatMap, ImageClassification, VisitAssessments
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import Findings
 from aegle.domain.study import Examination, Patient
-from aegle.domain.suggestion import InputSource, OutOfDistribution
+from aegle.domain.suggestion import InputSource, Neighbour, OutOfDistribution, PredictionSet
 from aegle.domain.text import Text
 
 PATIENT = Patient(id="1", birth_date=date(1960, 6, 15), sex="F")
@@ -251,3 +252,41 @@ def test_a_model_says_nothing_of_an_image_unlike_those_it_was_trained_on():
     assert str(found.reason) == "Not applicable to this image."
     near = replace(said, out_of_distribution=replace(far, is_outside=False), notices=())
     assert of_classification(near, "1.2.3").category == "yes"
+
+
+def test_what_speaks_for_a_model_goes_into_its_suggestion():
+    found = HeatMap(
+        category="yes",
+        method="grad-cam",
+        seen=np.zeros((2, 2), np.uint8),
+        share=np.zeros((2, 2), np.uint8),
+        file="evidence/visit-1-chest.png",
+        trust=Text("Measured on 18 images."),
+        score=0.3,
+        chance=0.24,
+    )
+    kept = PredictionSet(categories=("yes",), coverage=0.9, calibration_cases=748)
+    same = Neighbour(name="0001", category="no", distance=0.01)
+    far = Neighbour(name="0002", category="no", distance=1.1)
+    said = ImageClassification(
+        image="chest",
+        model="pneumonia",
+        model_digest="ab" * 32,
+        classes=("no", "yes"),
+        probabilities=(0.2, 0.8),
+        prediction_set=kept,
+        heat_map=found,
+        neighbours=(same, far),
+    )
+
+    made = of_classification(said, "1.2.3")
+
+    assert made.prediction_set == kept
+    (evidence,) = made.evidence
+    assert (evidence.map_file, evidence.map_method) == ("evidence/visit-1-chest.png", "grad-cam")
+    assert (evidence.map_score, evidence.map_score_name) == (0.3, "AUPRC (chance 0.24)")
+    assert made.neighbours == (same, far)
+    assert "Measured on 18 images." in [str(text) for text in made.limits]
+    assert any("no autoencoder comes with this model" in str(text) for text in made.limits)
+    assert "looks the same" in str(made.cautions[-1])
+    assert of_classification(replace(said, neighbours=(far,)), "1.2.3").cautions == ()

@@ -155,6 +155,10 @@ def test_fleischner_is_not_for_everyone():
     assert "cancer" in reason("fleischner", **nodule, known_cancer=True)
     assert "immunosuppressed" in reason("fleischner", **nodule, immunosuppressed=True)
     assert "Lung-RADS" in reason("fleischner", **nodule, screening=True)
+    assert result("fleischner", **nodule | {"d": 30.4}) != REVIEW
+    assert "mass" in reason("fleischner", **nodule | {"d": 30.5})
+    assert result("fleischner", type="solid", volume=14137) != REVIEW
+    assert "mass" in reason("fleischner", type="solid", volume=14138)
     assert "both" in reason("fleischner", **nodule, volume=300)
     assert "not part-solid" in reason("fleischner", **nodule, s=1)
     assert result("fleischner", **nodule, s=0) != REVIEW

@@ -2,13 +2,26 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from aegle import api, cli
-from aegle.domain.case import AllFindings, Examinations, Segmentations
+from aegle.diagnosis.case_suggestions import of_classification
+from aegle.domain.assessment import AllAssessments, HeatMap, ImageClassification, VisitAssessments
+from aegle.domain.case import AllFindings, AllSuggestions, Examinations, Segmentations
 from aegle.domain.errors import FileError, OptionError
+from aegle.domain.suggestion import (
+    Decision,
+    Neighbour,
+    OutOfDistribution,
+    PredictionSet,
+    Review,
+)
+from aegle.domain.text import Text
+from aegle.report import document, html, suggestion_page
 from aegle.report.cds_check import card_problems, feedback_problems
 from aegle.report.fhir_check import problems
 from aegle.workflow import case_folder
@@ -26,8 +39,6 @@ FACTS = {
 @pytest.fixture
 def folder(case, tmp_path):
     """Keep the made case as ``aegle run`` does, up to its findings."""
-    from aegle.domain.assessment import AllAssessments, VisitAssessments
-
     kept = {
         Examinations: case.examinations,
         Segmentations: case.segmentations,
@@ -262,3 +273,78 @@ def test_a_bundle_and_facts_go_together_and_stay_with_the_case(folder, tmp_path,
     page = (folder / "suggestions.html").read_text("utf-8")
     assert "97.24 umol/L" in page
     assert "126 mmol/L is not possible" in page
+
+
+def test_a_model_says_nothing_of_an_image_unlike_its_own_but_says_how_far_it_is(case):
+    said = ImageClassification(
+        image="DX",
+        model="chest 1",
+        model_digest="ab" * 32,
+        classes=("none", "pneumonia"),
+        probabilities=(0.13, 0.87),
+        out_of_distribution=OutOfDistribution(is_outside=True, score=3.5, limit=2.0),
+        notices=(Text("Not applicable to this image."),),
+    )
+    results = with_model(case, said)
+
+    page = html.render(suggestion_page.build(results, "en"))
+
+    assert "87" not in re.sub(r"data:[^\"]*|[0-9a-f]{64}", "", page).split("Lung-RADS")[0]
+    assert "Not applicable to this image." in page
+    assert "3.5; ≤ 2" in page
+    assert "withheld" in page
+
+
+def test_the_set_and_the_map_stand_with_what_the_model_says(case):
+    found = HeatMap(
+        category="pneumonia",
+        method="grad-cam",
+        seen=np.full((8, 8), 90, np.uint8),
+        share=np.eye(8, dtype=np.uint8) * 255,
+        file="evidence/visit-2-dx.png",
+        trust=Text("never measured"),
+    )
+    kept = PredictionSet(categories=("pneumonia", "none"), coverage=0.9, calibration_cases=748)
+    said = ImageClassification(
+        image="DX",
+        model="chest 1",
+        model_digest="ab" * 32,
+        classes=("none", "pneumonia"),
+        probabilities=(0.4, 0.6),
+        prediction_set=kept,
+        heat_map=found,
+        neighbours=(Neighbour(name="00000261_007", category="pneumonia", distance=1.25),),
+    )
+    page = html.render(suggestion_page.build(with_model(case, said), "en"))
+
+    assert "pneumonia, none (90 % promised)" in page
+    assert "Where the model sees evidence for pneumonia" in page
+    assert "never measured" in page
+    assert "evidence/visit-2-dx.png" in page
+    assert "pneumonia: 00000261_007" in page
+    assert "distance 1.25" in page
+
+
+def with_model(case, said):
+    """Return the made case with a model's word on the radiograph of its second visit."""
+    visits = (VisitAssessments(), VisitAssessments(classifications=(said,)), VisitAssessments())
+    second = (*case.suggestions.visits[1], of_classification(said, "1.2.3.1"))
+    suggested = (case.suggestions.visits[0], second, *case.suggestions.visits[2:])
+    return replace(case, assessments=AllAssessments(visits), suggestions=AllSuggestions(suggested))
+
+
+def test_the_report_shows_what_persons_decided(case):
+    subject = case.suggestions.visits[0][0]
+    review = Review(
+        id="R-1",
+        suggestion=subject.id,
+        decision=Decision.OVERRIDDEN,
+        by="Dr Roe",
+        at=NOW,
+        reason="an old scar",
+    )
+    reviewed = document.build(replace(case, reviews=(review,)), "en")
+
+    assert "reviews" in [section.anchor for section in reviewed.sections]
+    assert "an old scar" in html.render(reviewed)
+    assert "reviews" not in [section.anchor for section in document.build(case, "en").sections]

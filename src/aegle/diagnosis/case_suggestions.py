@@ -55,6 +55,12 @@ NO_COUNTERFACTUAL = (
     "No counterfactual image is shown: no autoencoder comes with this model, so what would have to "
     "look different cannot be drawn."
 )
+SAME_IMAGE = 0.05
+"""Distance below which an image is one that the model learned from; others lie near 1."""
+KNOWN_IMAGE = (
+    "One of the images that the model learned from looks the same; its probability is then too "
+    "good."
+)
 SOLITARY = "The Mayo model is made for a solitary nodule; there are {count}."
 EITHER_RISK = ((False, Text("if the risk is low")), (True, Text("if the risk is high")))
 
@@ -266,7 +272,7 @@ def of_classification(said: ImageClassification, study_uid: str) -> Suggestion:
         prediction_set=said.prediction_set,
         out_of_distribution=said.out_of_distribution,
         inputs=(image,),
-        cautions=said.notices,
+        cautions=(*said.notices, *_known_image(said)),
         evidence=(_evidence(said),),
         neighbours=said.neighbours,
         alternatives=()
@@ -282,6 +288,11 @@ def of_classification(said: ImageClassification, study_uid: str) -> Suggestion:
             Text("The model has not seen this patient's history and does not replace a reading."),
         ),
     )
+
+
+def _known_image(said: ImageClassification) -> tuple[Text, ...]:
+    is_known = any(one.distance < SAME_IMAGE for one in said.neighbours)
+    return (Text(KNOWN_IMAGE),) if is_known else ()
 
 
 def _evidence(said: ImageClassification) -> Evidence:

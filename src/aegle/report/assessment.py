@@ -60,10 +60,18 @@ def notice_blocks(results: CaseResults, visit: int, words: Words) -> Iterator[Bl
 
 def classification_card(classification: ImageClassification, words: Words) -> Card:
     """Return what a model says of an image."""
+    outside = classification.out_of_distribution
+    if outside is not None and outside.is_outside:
+        return _silent_card(classification, words)
     pairs = sorted(zip(classification.probabilities, classification.classes, strict=True))[::-1]
     probability, likeliest = pairs[0]
     told = ", ".join(f"{clean(words.name(name))} {share:.0%}" for share, name in pairs)
     facts = [(words("Probabilities"), told)]
+    if classification.prediction_set is not None:
+        found = classification.prediction_set
+        names = ", ".join(clean(words.name(c)) for c in found.categories) or words("none")
+        promised = words("{coverage} % promised", coverage=f"{100 * found.coverage:.0f}")
+        facts.append((words("Set that holds the right one"), f"{names} ({promised})"))
     if str(classification.measured):
         facts.append((words("How good it is"), words.text(classification.measured)))
     facts += [(words("Note"), words.text(notice)) for notice in classification.notices]
@@ -72,4 +80,13 @@ def classification_card(classification: ImageClassification, words: Words) -> Ca
         title=f"{clean(classification.model)} · {clean(classification.image)}",
         chip=Cell(text=f"{clean(words.name(likeliest))} {probability:.0%}", tone=Tone.CALM),
         facts=tuple(facts),
+    )
+
+
+def _silent_card(classification: ImageClassification, words: Words) -> Card:
+    """Return that a model has nothing to say of an image; its probabilities are not shown."""
+    return Card(
+        title=f"{clean(classification.model)} · {clean(classification.image)}",
+        chip=Cell(text=words("not applicable"), tone=Tone.CALM),
+        facts=tuple((words("Note"), words.text(notice)) for notice in classification.notices),
     )

@@ -4,7 +4,7 @@ from weakref import WeakKeyDictionary
 
 import aegle
 from aegle.domain.case import CaseResults
-from aegle.report import closing, find, follow, suggest, summary, treatment
+from aegle.report import closing, find, follow, reviewed, suggest, summary, treatment
 from aegle.report.blocks import Document
 from aegle.report.language import Language, Words, clean, shortened, words
 from aegle.report.shades import Palette
@@ -39,6 +39,7 @@ def _build(results: CaseResults, told: Words) -> Document:
         sections=(
             find.section(results, told, palette),
             suggest.section(results, told),
+            *((reviewed.section(results, told),) if results.reviews else ()),
             treatment.section(results, told, palette),
             follow.section(results, told, palette),
             closing.worklist(results, told),

@@ -13,14 +13,16 @@ Line = tuple[str, str, str, Tone]
 
 
 def folded(said: Suggestion, review: Review | None, words: Words) -> Folded | None:
-    """Return the table of reasons, closed; None for what does not apply or has no identity.
+    """Return the table of reasons, closed; None for what has no identity or does not apply.
+
+    A model that does not apply to an image says so by a distance, which is shown.
 
     Args:
         said: The suggestion.
         review: The decision that stands, if there is one.
         words: Language of the reader.
     """
-    if not said.id or not said.applies:
+    if not said.id or not (said.applies or said.out_of_distribution is not None):
         return None
     lines = [*_certainty(said, words), *_inputs(said, words), *_thoughts(said, words)]
     lines += [*_evidence(said, words), *_maker(said, words), *_review(review, words)]
@@ -40,6 +42,8 @@ def _certainty(said: Suggestion, words: Words) -> Iterator[Line]:
     """Yield how sure it is; a rule without a probability says so."""
     if said.probability is not None:
         yield words("Probability"), f"{said.probability:.1%}", "", Tone.PLAIN
+    elif not said.applies:
+        yield words("Probability"), words("withheld: the model does not apply"), "", Tone.PLAIN
     else:
         yield words("Probability"), words("none: a rule gives a category"), "", Tone.PLAIN
     if said.prediction_set is not None:
@@ -131,7 +135,9 @@ def _mask(one: Evidence, words: Words) -> tuple[str, str]:
         return clean(one.image), words("whole image; no mask")
     place = "" if one.slice_index is None else words(", slice {number}", number=one.slice_index + 1)
     mask = words("mask of {name}", name=clean(words.name(one.structure)))
-    return f"{mask}, {clean(one.image)}{place}", words("outlined in the report, kept as DICOM SEG")
+    return f"{mask}, {clean(one.image)}{place}", words(
+        "outlined in the pictures of the visit, kept as DICOM SEG"
+    )
 
 
 def _maker(said: Suggestion, words: Words) -> Iterator[Line]:

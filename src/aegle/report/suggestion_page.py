@@ -5,11 +5,12 @@ from pathlib import Path
 import aegle
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Suggestion
-from aegle.domain.suggestion import Review, standing
-from aegle.report import document, html, suggest
-from aegle.report.blocks import Document, Paragraph, Section, Table, Tile, Tone, plain
+from aegle.domain.suggestion import standing
+from aegle.report import document, find, html, reviewed, suggest
+from aegle.report.blocks import Document, Paragraph, Section, Tile, Tone
 from aegle.report.files import write_whole
 from aegle.report.language import Language, Words, clean, shortened, words
+from aegle.report.shades import Palette
 
 CLOSING = (
     "A suggestion is made from what is listed below it and from nothing else. What is not stated "
@@ -53,7 +54,12 @@ def build(results: CaseResults, language: Language) -> Document:
         research_use=told(aegle.RESEARCH_USE),
         date=told.day(results.provenance.now),
         tiles=_tiles(results, told),
-        sections=(suggest.section(results, told), _reviews(results, told), _limits(told)),
+        sections=(
+            suggest.section(results, told),
+            find.section(results, told, Palette(results)),
+            reviewed.section(results, told),
+            _limits(told),
+        ),
         labels={**document.labels(told), "report": told("Suggestions")},
     )
 
@@ -90,44 +96,6 @@ def _worst_tile(said: Suggestion, told: Words) -> Tile:
         tone=suggest.tone_of(said),
         anchor="suggest",
     )
-
-
-def _reviews(results: CaseResults, told: Words) -> Section:
-    """Return all reviews: those replaced stay visible."""
-    subjects = {s.id: s for visit in results.suggestions.visits for s in visit}
-    stands = {review.id for review in standing(results.reviews).values()}
-    rows = tuple(
-        plain(
-            _subject(review, subjects, told),
-            told(review.decision.value),
-            clean(": ".join(part for part in (review.category, review.reason) if part)) or "–",
-            clean(review.by),
-            told.moment(review.at),
-            told("stands") if review.id in stands else told("replaced"),
-        )
-        for review in results.reviews
-    )
-    heads = ("Suggestion", "Decision", "Reason", "By", "When", "State")
-    table = Table(
-        caption=told("Decisions of persons, oldest first"),
-        heads=tuple(map(told, heads)),
-        rows=rows,
-        widths=(2, 1, 2.4, 1.2, 1.2, 0.9),
-    )
-    none = Paragraph(told("Nobody has reviewed these suggestions yet."), Tone.CALM)
-    return Section(
-        anchor="reviews",
-        title=told("Reviews"),
-        lead=told("What a person decided. Nothing is overwritten."),
-        blocks=(table,) if rows else (none,),
-    )
-
-
-def _subject(review: Review, subjects: dict[str, Suggestion], told: Words) -> str:
-    said = subjects.get(review.suggestion)
-    if said is None:
-        return f"{review.suggestion} ({told('of an earlier state of the case')})"
-    return f"{clean(told.name(said.rule))} · {clean(told.name(said.subject))}"
 
 
 def _limits(told: Words) -> Section:

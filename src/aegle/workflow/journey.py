@@ -26,7 +26,7 @@ from aegle.record.identity import digest
 from aegle.report.files import write_whole
 from aegle.report.language import Language
 from aegle.response.matching import tracked
-from aegle.workflow import case_folder
+from aegle.workflow import case_folder, reviews
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.dose_planning import library_digest
 from aegle.workflow.exporting import publish
@@ -164,10 +164,15 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
             worklist=found[Worklist],
             provenance=provenance,
             assessments=found[AllAssessments],
+            reviews=reviews.kept(folder.root),
         )
         writing = Stage(name="report", run=publish, needs=(), gives=CaseResults)
         key = digest(
-            code_digest(), request.language, request.now.isoformat(), *(r.key for r in records)
+            code_digest(),
+            request.language,
+            request.now.isoformat(),
+            *(r.key for r in records),
+            *(r.id for r in results.reviews),
         )
         publish(folder, results, key, language=request.language, progress=announce(writing, False))
         if facts is not None:
