@@ -13,7 +13,7 @@ from aegle.domain.errors import FileError, InputError, OptionError
 from aegle.learning.fusion import model_file
 from aegle.workflow.fusing.cohort import cohort_of
 from aegle.workflow.fusing.recipe import read_fusion_recipe
-from aegle.workflow.fusing.table_files import rows_of
+from aegle.workflow.fusing.table_files import highest, rows_of
 
 ROOT = Path(__file__).parents[3]
 TABLES = ROOT.parent / "shared" / "data" / "tables"
@@ -65,8 +65,11 @@ def test_a_table_becomes_a_judged_model(tmp_path):
     assert {s["value"] for s in judged["subgroups"][0]["subgroups"]} == {"F", "M"}
     assert "'crp': 1 × 'haemolysed' is no number." in done.notices
     assert "'crp': 1 × 99999 mg/dL is not possible." in done.notices
+    assert "| laboratory |" in done.files["tables"].read_text()
     page = done.files["page"].read_text()
-    assert "| laboratory |" in page
+    for words in ("With a modality missing", "By sex", "late fusion of boosted trees"):
+        assert words in page
+    assert "'crp': 1 × 99999 mg/dL is not possible." in page.replace("&#39;", "'")
 
     model = model_file.load(done.files["model"])
     crp = next(f for f in model.features if f.name == "crp")
@@ -201,6 +204,26 @@ def test_the_prostate_table_is_read_without_its_labels(tmp_path):
     assert cohort.outcome.event.sum() == 345
     named = {feature.name for feature in cohort.table.features}
     assert named == {"patient_age", "psa", "psad", "prostate_volume"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [("5,2", "5"), ("2,4,3", "4"), ("3,N/A", "3"), ("", ""), ("N/A", ""), ("4,x", "4,x")],
+)
+def test_of_several_lesions_the_highest_counts(cell, said):
+    assert highest(cell) == said
+
+
+@pytest.mark.skipif(not TABLES.exists(), reason="needs ../shared/data/tables")
+def test_the_reading_is_the_highest_category_of_the_lesions(tmp_path):
+    recipe = ROOT / "recipes/fusion/prostate-cancer-reading.toml"
+    table = cohort_of(read_fusion_recipe(recipe), tmp_path).table
+    reading = table.values[:, [f.name for f in table.features].index("lesion_PIRADS")]
+
+    with (TABLES / "picai_marksheet_RUMC_PCNN.csv").open() as file:
+        cells = [row["lesion_PIRADS"] for row in csv.DictReader(file)]
+    expected = [max((int(c) for c in cell if c.isdigit()), default=np.nan) for cell in cells]
+    np.testing.assert_array_equal(reading, expected)
 
 
 def test_page_of_fusion_holds_the_numbers_that_were_measured():

@@ -13,7 +13,7 @@ from aegle.domain.errors import InputError, OptionError
 from aegle.learning.fusion.table import Feature, Outcome, Table, Values
 from aegle.workflow.fusing.embedding import described
 from aegle.workflow.fusing.recipe import IMAGE, ColumnOptions, FusionRecipe
-from aegle.workflow.fusing.table_files import Row, joined, number, rows_of
+from aegle.workflow.fusing.table_files import Row, highest, joined, number, rows_of
 
 MOST_CATEGORIES = 20
 """A column of words with more values than this is no category."""
@@ -130,7 +130,7 @@ def _feature(
 ) -> tuple[Feature, Values, list[str]]:
     """Return a feature, its values, and what was left out of it."""
     options = recipe.columns.get(column, ColumnOptions())
-    cells = [row[column] for row in rows]
+    cells = [highest(row[column]) if options.highest else row[column] for row in rows]
     numbers = [number(cell) for cell in cells]
     is_number = bool(options.unit or options.analyte) or not any(
         cell and found is None for cell, found in zip(cells, numbers, strict=True)

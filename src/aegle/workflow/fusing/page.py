@@ -13,31 +13,40 @@ def section(judged: Mapping[str, Any], cohort: Mapping[str, Any]) -> str:
     score = NAMES[judged["score"]]
     parts = [
         f"{cohort['rows']} rows of {cohort['patients']} patients, {cohort['events']} of them with "
-        f"the outcome. Modalities: {_modalities(cohort['modalities'])}.\n\n",
-        markdown_table([f"With everything, {score}", "value", "fusion above it"], _whole(judged)),
+        f"the outcome. Modalities: {described_modalities(cohort['modalities'])}.\n\n",
+        markdown_table(
+            [f"With everything, {score}", "value", "fusion above it"], whole_rows(judged)
+        ),
     ]
     if judged["missing"]:
         heads = ["Without", "fusion, not told", "best trained without it", "difference", "≥ -0.01"]
-        parts += ["\n", markdown_table(heads, [_missing(one) for one in judged["missing"]])]
+        parts += ["\n", markdown_table(heads, missing_rows(judged))]
     if judged["bar"]:
-        parts.append(_bar(judged["bar"], score))
+        parts.append(f"\n{bar_words(judged['bar'], score)}\n")
     parts += [_subgroups(table, score) for table in judged["subgroups"]]
     notices = [f"- {notice}\n" for notice in cohort["notices"]]
     return "".join([*parts, *(["\nLeft out:\n\n", *notices] if notices else [])])
 
 
-def _modalities(found: Mapping[str, Any]) -> str:
+def described_modalities(found: Mapping[str, Any]) -> str:
+    """Return the modalities with how much is known of each."""
     return ", ".join(
         f"{name} ({facts['features']} features, known of {facts['present']:.0%})"
         for name, facts in found.items()
     )
 
 
-def _whole(judged: Mapping[str, Any]) -> list[Sequence[str]]:
+def whole_rows(judged: Mapping[str, Any]) -> list[Sequence[str]]:
+    """Return a row for each model, with everything."""
     return [
         [name, estimate(found), _signed(judged["against"].get(name))]
         for name, found in judged["whole"].items()
     ]
+
+
+def missing_rows(judged: Mapping[str, Any]) -> list[Sequence[str]]:
+    """Return a row for each modality that was taken away."""
+    return [_missing(one) for one in judged["missing"]]
 
 
 def _missing(one: Mapping[str, Any]) -> Sequence[str]:
@@ -51,18 +60,25 @@ def _missing(one: Mapping[str, Any]) -> Sequence[str]:
     ]
 
 
-def _bar(bar: Mapping[str, Any], score: str) -> str:
+def bar_words(bar: Mapping[str, Any], score: str) -> str:
+    """Say how one column alone does beside fusion."""
     return (
-        f"\nOn the {bar['rows']} rows that state the bar's column: the column alone has {score} "
+        f"On the {bar['rows']} rows that state the bar's column: the column alone has {score} "
         f"{estimate(bar['column'])}, fusion {estimate(bar['fusion'])}, difference "
-        f"{_signed(bar['difference'])}.\n"
+        f"{_signed(bar['difference'])}."
     )
 
 
 def _subgroups(table: Mapping[str, Any], score: str) -> str:
     if not table["subgroups"]:
         return f"\nBy {table['column']}: {table['reason']}\n"
-    rows = []
+    heads = [table["column"], "rows", score, "calibration error"]
+    return "\n" + markdown_table(heads, subgroup_rows(table))
+
+
+def subgroup_rows(table: Mapping[str, Any]) -> list[Sequence[str]]:
+    """Return a row for each subgroup."""
+    rows: list[Sequence[str]] = []
     for one in table["subgroups"]:
         found = one["measured"]
         auc = found and next(e for e in found["estimates"] if e["name"] == "auc")
@@ -75,7 +91,7 @@ def _subgroups(table: Mapping[str, Any], score: str) -> str:
                 estimate(error) if error else "–",
             ]
         )
-    return "\n" + markdown_table([table["column"], "rows", score, "calibration error"], rows)
+    return rows
 
 
 def estimate(found: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from aegle.evaluation.table import plain
 from aegle.learning.fusion.table import Feature, Table
 from aegle.workflow.fusing.embedding import described
 from aegle.workflow.fusing.recipe import IMAGE, ColumnOptions, FusionRecipe, ImageOptions
-from aegle.workflow.fusing.table_files import Row, number, rows_of
+from aegle.workflow.fusing.table_files import Row, highest, number, rows_of
 from aegle.workflow.learning.building import file_digest
 
 DESCRIBER = "image-network"
@@ -187,6 +187,7 @@ class _Maker:
         """Return a value, NaN if it is unknown, and why what is stated cannot be used."""
         cell = cells[self.found[self.feature.name]] if self.feature.name in self.found else ""
         name = self.feature.name
+        cell = highest(cell) if self.options.highest else cell
         if not cell:
             return self._quotient(cells)
         if self.feature.categories:

@@ -82,6 +82,9 @@ class ColumnOptions:
     categories: Annotated[
         tuple[str, ...], option("Values of a category; empty: a number, or the values that occur")
     ] = ()
+    highest: Annotated[
+        bool, option("A cell lists numbers of several lesions, with commas: the highest counts")
+    ] = False
     ratio: Annotated[
         tuple[str, ...],
         option("Two columns whose quotient stands in where the column holds nothing"),

@@ -10,6 +10,7 @@ from aegle.learning.fusion.blend import blend
 from aegle.learning.fusion.model_file import FusionModel, save
 from aegle.workflow.case_folder import CaseFolder
 from aegle.workflow.fusing.cohort import cohort_of, describe
+from aegle.workflow.fusing.html_page import html
 from aegle.workflow.fusing.judging import as_plain, judge
 from aegle.workflow.fusing.page import section
 from aegle.workflow.fusing.patients import DESCRIBER, form_of
@@ -26,7 +27,8 @@ from aegle.workflow.learning.run_folder import (
 )
 
 JUDGED = "fusion.json"
-PAGE = "fusion.md"
+TABLES = "fusion.md"
+PAGE = "fusion.html"
 
 
 def fuse(
@@ -91,11 +93,12 @@ def run(
             },
         )
         numbers = {"name": recipe.model.name, "cohort": facts, "judged": measured}
-        page = f"# {recipe.model.name}\n\n{section(measured, facts)}"
+        tables = f"# {recipe.model.name}\n\n{section(measured, facts)}"
         files = {
             "model": save(model, folder.root / MODEL),
             "numbers": write_json(folder, JUDGED, numbers),
-            "page": write_text(folder, PAGE, page),
+            "tables": write_text(folder, TABLES, tables),
+            "page": write_text(folder, PAGE, html(measured, facts, _about(recipe, model))),
         }
         if describer:
             files["image network"] = describer
@@ -104,6 +107,16 @@ def run(
         for name, e in judged.whole.items()
     ]
     return Done(folder=out, files=files, numbers=numbers, rows=rows, notices=cohort.notices)
+
+
+def _about(recipe: FusionRecipe, model: FusionModel) -> dict[str, str]:
+    foretold = f"{recipe.table.outcome} = {' or '.join(recipe.table.positive)}"
+    return {
+        "name": model.name,
+        "Foretold": foretold if not recipe.table.time else f"{foretold}, and when",
+        "Licence": recipe.model.licence,
+        "Trained on": "; ".join(recipe.model.trained_on),
+    }
 
 
 def _describer(recipe: FusionRecipe, folder: CaseFolder) -> Path | None:

@@ -68,6 +68,15 @@ def number(text: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def highest(cell: str) -> str:
+    """Return the largest of the numbers that a cell lists with commas; a cell with a word whole."""
+    parts = [part for part in map(_cell, cell.split(",")) if part]
+    numbers = {part: number(part) for part in parts}
+    if any(value is None for value in numbers.values()):
+        return cell
+    return max(parts, key=lambda part: numbers[part] or 0.0, default="")
+
+
 def _cell(text: str) -> str:
     plain = text.strip()
     return "" if plain.lower() in NOTHING else plain
