@@ -216,7 +216,9 @@ def test_the_model_carries_limits_of_sets_from_the_images_that_did_not_train_it(
     done, _ = validated
     kept = load(done.files["model"]).facts.extras["conformal"]
 
-    assert kept["column"] == ""
+    assert kept["column"] == "view"  # the manifest tells views apart
+    by_view = {name: (one["cases"], one["rank"]) for name, one in kept["groups"]["limits"].items()}
+    assert by_view == {"AP": (24, 23), "PA": (24, 23)}  # ceil(25 * 0.9)
     assert kept["all"]["classes"] == ["plain", "spot"]
     limit = kept["all"]["limits"]["all"]
     assert (limit["cases"], limit["rank"]) == (48, 45)  # ceil(49 * 0.9)
