@@ -210,3 +210,16 @@ def predicted_alone(folder, part, sections):
     root = Path(data.path).parent
     pixels = [np.array(Image.open(root / name)) for name in part.judged]
     return part.judged, model.logits(pixels), np.array([samples[n].label for n in part.judged])
+
+
+def test_the_model_carries_limits_of_sets_from_the_images_that_did_not_train_it(validated):
+    done, _ = validated
+    kept = load(done.files["model"]).facts.extras["conformal"]
+
+    assert kept["column"] == "view"  # the manifest tells views apart
+    by_view = {name: (one["cases"], one["rank"]) for name, one in kept["groups"]["limits"].items()}
+    assert by_view == {"AP": (24, 23), "PA": (24, 23)}  # ceil(25 * 0.9)
+    assert kept["all"]["classes"] == ["plain", "spot"]
+    limit = kept["all"]["limits"]["all"]
+    assert (limit["cases"], limit["rank"]) == (48, 45)  # ceil(49 * 0.9)
+    assert 0.75 <= kept["all"]["measured"]["all"] <= 1
