@@ -116,8 +116,8 @@ def test_a_lesion_outside_of_a_later_image_has_not_vanished(others):
 
     assert response.category.value == "NE"
     assert "T1" not in {e.track for e in timeline.at(1)}
-    if not others:
-        assert any("T1 is not evaluable at visit 2" in c for c in cautions)
+    assert [c for c in cautions if "T1 is not evaluable at visit 2" in c] == cautions
+    assert len(cautions) == 1
 
 
 def test_a_lesion_within_a_later_image_that_is_not_seen_is_gone():
