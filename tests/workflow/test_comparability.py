@@ -116,8 +116,8 @@ def test_a_lesion_outside_of_a_later_image_has_not_vanished(others):
 
     assert response.category.value == "NE"
     assert "T1" not in {e.track for e in timeline.at(1)}
-    if not others:
-        assert any("T1 is not evaluable at visit 2" in c for c in cautions)
+    assert [c for c in cautions if "T1 is not evaluable at visit 2" in c] == cautions
+    assert len(cautions) == 1
 
 
 def test_a_lesion_within_a_later_image_that_is_not_seen_is_gone():
@@ -209,3 +209,16 @@ def test_lesions_on_other_images_of_a_visit_do_not_count():
     timeline, _, _ = compared(images, (findings(0, one, on_pet), findings(1, one)))
 
     assert len(timeline.at(0)) == 1
+
+
+def test_a_lesion_that_appears_where_none_was_is_progression():
+    """RECIST 1.1, 4.3.5: a new lesion is progression, also without disease at baseline."""
+    images = ((image_on(GRID, 0),), (image_on(GRID, 1),), (image_on(GRID, 2),))
+
+    timeline, responses, _ = compared(
+        images, (findings(0), findings(1), findings(2, lesion(GRID, "L1", HIGH_MM, 20.0)))
+    )
+
+    assert timeline.at(0) == timeline.at(1) == ()
+    assert [r.category.value for r in responses] == ["NE", "PD"]
+    assert "Nothing was diseased at baseline" in str(responses[0].reason)

@@ -126,7 +126,27 @@ def corrected(timeline: Timeline, visits: Sequence[Followed]) -> tuple[Timeline,
             said.append(Text(OUT_OF_VIEW, {"track": entry.track, "visit": visit}))
         else:
             kept.append(entry)
+    said += _left_out(timeline, visits)
     return replace(timeline, entries=tuple(kept)), tuple(said)
+
+
+def _left_out(timeline: Timeline, visits: Sequence[Followed]) -> list[Text]:
+    """Say which lesions the matching left out of a visit whose image does not show their place."""
+    said = []
+    for number, registration in enumerate(timeline.registrations, start=1):
+        if registration.verdict is Verdict.FAILED or visits[number].image is None:
+            continue
+        there = {e.track for e in timeline.at(number)}
+        before = {e.track: e for e in timeline.entries if e.visit < number}
+        said += [
+            Text(OUT_OF_VIEW, {"track": track, "visit": visits[number].visit + 1})
+            for track, entry in before.items()
+            if track not in there
+            and _is_out_of_view(
+                replace(entry, visit=number, status=LesionStatus.GONE), timeline, visits
+            )
+        ]
+    return said
 
 
 def _other_phases(visits: Sequence[Followed]) -> list[Text]:
