@@ -26,7 +26,6 @@ COARSE_MM = 10.0
 FINER_MM = (6.0, 4.0, 3.0)
 AFFINE_FROM_MM = 4.0
 STEPS = 20
-FINER_STEPS = 10
 REFINED = 3
 """Starts that are refined before the best is chosen."""
 CONVINCING = 0.75
@@ -101,7 +100,7 @@ def motion_between(
     spacings_mm = [s for s in FINER_MM if s > 1.2 * finest_mm] + [finest_mm]
     for spacing_mm in spacings_mm:
         free = is_affine and spacing_mm <= AFFINE_FROM_MM
-        best = refined_motion(*at(spacing_mm), best, is_affine=free, steps=FINER_STEPS)
+        best = refined_motion(*at(spacing_mm), best, is_affine=free, steps=STEPS)
     return best
 
 
