@@ -44,6 +44,8 @@ from aegle.report.paper import LATIN, LINE, SOFT, TONES, WIDTH, styled
 
 PICTURES_PER_ROW = 3
 GAP = 2.5 * mm
+LONGEST_KEPT_TABLE = 90 * mm
+"""A taller table may break over pages."""
 
 
 def write(results: CaseResults, path: Path, *, language: Language) -> Path:
@@ -289,16 +291,18 @@ def _table(table: Table) -> Flowable:
         ],
     )
     caption = styled(table.caption, "strong")
-    return KeepTogether([caption, grid]) if len(rows) < 12 else _Sequence([caption, grid])
+    _, height = grid.wrap(WIDTH, 0)
+    is_short = height < LONGEST_KEPT_TABLE
+    return KeepTogether([caption, grid]) if is_short else _Sequence([caption, grid])
 
 
 class _Sequence(KeepTogether):  # type: ignore[misc]
     """A caption and a long table, which may break over pages."""
 
     def split(self, width: float, height: float) -> list[Flowable]:
-        """Give the parts to the page one by one."""
+        """Give the parts to the page one by one, the caption not alone at the foot."""
         del width, height
-        return list(self._content)
+        return [CondPageBreak(30 * mm), *self._content]
 
 
 def _pictures(block: Pictures) -> Iterator[Flowable]:
