@@ -37,7 +37,8 @@ def alignment() -> Iterator[Line]:
         python = environment("registration", NEEDS)
         script = Path(__file__).with_name("registration_peer.py")
         for peer in PEERS:
-            _run([str(python), str(script), peer, str(folder)])
+            # elastix leaves files where it stands.
+            _run([str(python), str(script), peer, str(folder)], where=folder)
             theirs = _run(
                 [sys.executable, "-m", "benchmarks.registration_parts", "judge", str(folder), peer]
             )
@@ -71,8 +72,8 @@ def _lines(pair: str, ours: Any, peer: str, theirs: Any) -> Iterator[Line]:
         )
 
 
-def _run(command: Sequence[str]) -> Any:
+def _run(command: Sequence[str], *, where: Path | None = None) -> Any:
     two = os.environ | {"OMP_NUM_THREADS": "2", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "2"}
-    done = subprocess.run(command, check=True, env=two, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, env=two, cwd=where, capture_output=True, text=True)
     lines = done.stdout.strip().splitlines()
     return json.loads(lines[-1]) if lines else None

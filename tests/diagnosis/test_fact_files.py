@@ -1,13 +1,15 @@
 """Facts from files of elsewhere: units converted, what cannot be used shown with its reason."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 
 from aegle.diagnosis.fact_files import facts_of
 from aegle.diagnosis.patient_facts import LOINC, SNOMED, read_facts
+from aegle.diagnosis.whose_facts import StatedPatient, caution_of, stated_patient
 from aegle.domain.errors import FileError, IdentityError, OptionError
+from aegle.domain.study import Patient
 
 UCUM = "http://unitsofmeasure.org"
 
@@ -193,3 +195,86 @@ def written(folder, name, text):
     file = folder / name
     file.write_text(text)
     return file
+
+
+def patient(number="4711", *, own="1", born="1961-02-14", gender="female"):
+    made = {"resourceType": "Patient", "id": own, "identifier": [{"value": number}]}
+    return {**made, **({"birthDate": born} if born else {}), "gender": gender}
+
+
+EXAMINED = Patient(id="IMG-7", birth_date=date(1961, 2, 14), sex="F")
+
+
+def test_patient_of_a_bundle_is_known_by_every_number_date_of_birth_and_sex(tmp_path):
+    stated = read(bundle(tmp_path, patient(), observation("2345-7", 99, "mg/dL")))
+
+    assert stated.whose == StatedPatient(ids=("4711", "1"), birth_date=date(1961, 2, 14), sex="F")
+
+
+def test_of_several_patients_the_subject_of_the_observations_counts(tmp_path):
+    people = (patient("4711", own="1"), patient("0815", own="2", born="1950-01-01"))
+    stated = read(bundle(tmp_path, *people, observation("2345-7", 99, "mg/dL", patient="2")))
+
+    assert stated.whose.birth_date == date(1950, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("stated", "says"),
+    [
+        ({"birth_date": "1961-02-15"}, "born 1961-02-15, the images are of IMG-7, born 1961-02-14"),
+        ({"sex": "M"}, "of sex M"),
+        ({"ids": ["IMG-7"], "birth_date": "1950-01-01"}, "born 1950-01-01"),
+    ],
+)
+def test_another_person_is_refused(stated, says):
+    with pytest.raises(IdentityError, match=says):
+        caution_of(stated_patient(stated, "facts"), EXAMINED)
+
+
+@pytest.mark.parametrize(
+    ("stated", "is_doubtful"),
+    [
+        ({}, False),
+        ({"ids": ["IMG-7"]}, False),
+        ({"ids": ["4711", "IMG-7"]}, False),
+        ({"ids": ["4711"], "birth_date": "1961-02-14"}, False),
+        ({"ids": ["4711"]}, True),
+        ({"ids": ["4711"], "sex": "F"}, True),
+    ],
+)
+def test_another_number_alone_is_doubtful(stated, is_doubtful):
+    said = caution_of(stated_patient(stated, "facts"), EXAMINED)
+
+    assert (said is not None) == is_doubtful
+
+
+def test_date_of_birth_tells_nothing_where_the_images_state_none():
+    stated = stated_patient({"ids": ["4711"], "birth_date": "1961-02-14"}, "facts")
+
+    assert caution_of(stated, Patient(id="anonymous")) is not None
+
+
+def test_files_of_two_people_are_refused(tmp_path):
+    first = bundle(tmp_path, patient(), name="first.json")
+    second = bundle(tmp_path, patient(born="1950-01-01"), name="second.json")
+
+    with pytest.raises(IdentityError, match=r"second\.json: is of a patient born 1950-01-01"):
+        facts_of([first, second])
+
+
+def test_numbers_of_two_files_of_one_person_are_joined(tmp_path):
+    table = tmp_path / "values.csv"
+    table.write_text("patient,code,value,unit\nLAB-9,2345-7,99,mg/dL\n")
+
+    stated = read(bundle(tmp_path, patient(), observation("2345-7", 99, "mg/dL")), table)
+
+    assert stated.whose.ids == ("4711", "1", "LAB-9")
+
+
+@pytest.mark.parametrize(
+    "section",
+    [[], {"name": "A"}, {"ids": "4711"}, {"ids": [7]}, {"birth_date": "14.2.1961"}, {"sex": "w"}],
+)
+def test_malformed_patient_is_refused(section):
+    with pytest.raises(OptionError, match="'patient' is"):
+        read_facts(json.dumps({"patient": section}), "facts.json")

@@ -45,7 +45,7 @@ def test_records_become_facts_with_time_and_code():
     [
         ({"facts": {"hight": 1}}, "no rule asks for hight"),
         ({"facts": {"d": 12}}, "no rule asks for d"),
-        ({"fact": {}}, "sections facts, lesions, records"),
+        ({"fact": {}}, "sections patient, facts, lesions, records"),
         ({"lesions": {"L1": 4}}, "give an object of facts"),
         ({"lesions": {"L1": {"typ": "solid"}}}, "lesion L1: no rule asks for typ"),
         ({"records": {}}, "give a list"),

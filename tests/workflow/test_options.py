@@ -36,7 +36,7 @@ def test_settings_win_over_the_file(tmp_path):
         ("prescription.dose=50", r"Unknown option\(s\) prescription.dose; known: .*dose_gy"),
         ("prescription.dose_gy=-1", "prescription.dose_gy: Input should be greater than"),
         ("prescription.dose_gy=much", "prescription.dose_gy: Input should be a valid number"),
-        ("choice.visit=second", "choice.visit: Input should be 'first' or 'last'"),
+        ("choice.visit=second", "choice.visit: Input should be '', 'first', 'last' or 'none'"),
     ],
 )
 def test_mistakes_are_explained(setting, message):

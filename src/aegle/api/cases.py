@@ -98,9 +98,16 @@ def follow(  # noqa: PLR0913
     from aegle.workflow.suggesting import stated_text
 
     content, name = stated_text(facts)
-    rest = {"out": Path(out), "now": moment, "options": chosen, "language": language}
-    rest |= {"facts": content, "facts_name": name}
-    return journey.run(journey.follow_up(visits, **rest), announce=announce or unannounced)
+    request = journey.follow_up(
+        visits,
+        chosen,
+        out=Path(out),
+        now=moment,
+        language=language,
+        facts=content,
+        facts_name=name,
+    )
+    return journey.run(request, announce=announce or unannounced)
 
 
 def demo(

@@ -30,6 +30,7 @@ from aegle.diagnosis.suggest import (
     lung_nodules,
     suggest,
 )
+from aegle.diagnosis.whose_facts import caution_of
 from aegle.domain.assessment import ImageClassification, VisitAssessments
 from aegle.domain.errors import OptionError
 from aegle.domain.finding import Findings, Lesion, Suggestion
@@ -87,9 +88,11 @@ def suggest_all(
         then the models. What the facts leave open is ``REVIEW`` with what is missing.
 
     Raises:
+        IdentityError: What is stated is of another patient.
         OptionError: A lesion that is stated does not exist, or a stated fact is of another type
             or unit.
     """
+    doubt = caution_of(stated.whose, visit.patient)
     _require_lesions(findings, stated)
     known = replace(stated, patient={**_from_examination(visit), **stated.patient})
     nodules = lung_nodules(findings)
@@ -97,7 +100,7 @@ def suggest_all(
     if not visit.is_screening:
         said += _fleischner(nodules, findings, known, options)
     said += _models(nodules, findings, known, options, is_screening=visit.is_screening)
-    shown = [_with_times(_with_laboratory(one, known), visit) for one in said]
+    shown = [_with_times(_with_records(one, known, doubt), visit) for one in said]
     models = assessed.classifications if assessed else ()
     return (*shown, *(of_classification(c, visit.study_uid) for c in models))
 
@@ -129,8 +132,13 @@ def _whole_years(born: date, day: date) -> int:
     return day.year - born.year - is_before_birthday
 
 
-def _with_laboratory(suggestion: Suggestion, stated: PatientFacts) -> Suggestion:
-    return replace(suggestion, inputs=(*suggestion.inputs, *stated.laboratory))
+def _with_records(suggestion: Suggestion, stated: PatientFacts, doubt: Text | None) -> Suggestion:
+    """Show laboratory values, and that what is stated may be of another patient."""
+    return replace(
+        suggestion,
+        inputs=(*suggestion.inputs, *stated.laboratory),
+        cautions=(*suggestion.cautions, *((doubt,) if doubt else ())),
+    )
 
 
 def _with_times(suggestion: Suggestion, visit: Examination) -> Suggestion:

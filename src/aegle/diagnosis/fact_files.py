@@ -15,6 +15,7 @@ from aegle.diagnosis.laboratory.csv_reading import read_csv
 from aegle.diagnosis.laboratory.fhir_reading import from_bundle
 from aegle.diagnosis.laboratory_inputs import as_entries
 from aegle.diagnosis.patient_facts import RECORD_CODES, SECTIONS, SNOMED, without_doubles
+from aegle.diagnosis.whose_facts import both, of_resources
 from aegle.domain.errors import FileError, IdentityError, InputError, OptionError
 
 ACTIVE = ("active", "recurrence", "relapse")
@@ -30,7 +31,7 @@ def facts_of(paths: Sequence[Path]) -> tuple[str, str]:
 
     Raises:
         FileError: A file cannot be read.
-        IdentityError: A file holds several patients.
+        IdentityError: A file holds several patients, or two are of different ones.
         OptionError: A file holds no facts, or two state different things.
     """
     texts = [_text(path) for path in paths]
@@ -62,7 +63,7 @@ def _is_facts(text: str) -> bool:
 
 def _tree(path: Path, text: str) -> dict[str, Any]:
     if path.suffix.lower() == ".csv":
-        return {"laboratory": _of_csv(path)}
+        return _of_csv(path)
     try:
         tree = json.loads(text, object_pairs_hook=without_doubles)
     except (ValueError, RecursionError) as error:
@@ -72,14 +73,15 @@ def _tree(path: Path, text: str) -> dict[str, Any]:
     return _of_bundle(tree, path) if "resourceType" in tree else tree
 
 
-def _of_csv(path: Path) -> list[dict[str, Any]]:
+def _of_csv(path: Path) -> dict[str, Any]:
     tables = read_csv(path)
     if len(tables) > 1:
         raise IdentityError(
             f"{path} holds {len(tables)} patients ({', '.join(t.patient for t in tables[:3])}); "
             "give the values of one."
         )
-    return as_entries(value for table in tables for value in table)
+    laboratory = as_entries(value for table in tables for value in table)
+    return {"patient": {"ids": [t.patient for t in tables]}, "laboratory": laboratory}
 
 
 def _of_bundle(bundle: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -90,7 +92,8 @@ def _of_bundle(bundle: dict[str, Any], path: Path) -> dict[str, Any]:
         raise
     except InputError as error:
         raise FileError(path, str(error), REMEDY) from error
-    return {"laboratory": as_entries(values), "records": records}
+    patient = of_resources(bundle, values.patient)
+    return {"patient": patient, "laboratory": as_entries(values), "records": records}
 
 
 def _settled(bundle: Json, path: Path) -> list[dict[str, Any]]:
@@ -157,12 +160,16 @@ def _merged(first: dict[str, Any], second: dict[str, Any], path: Path) -> dict[s
     """Return what both state.
 
     Raises:
+        IdentityError: They are of different patients.
         OptionError: They state one fact differently, or a section is of another kind.
     """
     if unknown := sorted(set(second) - set(SECTIONS)):
         raise OptionError(f"{path}: facts have no section {', '.join(unknown)}; {REMEDY}")
     made = dict(first)
     for section, stated in second.items():
+        if section == "patient":
+            made[section] = both(made.get(section, {}), stated, str(path))
+            continue
         is_list = section in ("records", "laboratory")
         if not isinstance(stated, list if is_list else dict):
             raise OptionError(f"{path}: '{section}' is {stated!r}; see the form of facts.")

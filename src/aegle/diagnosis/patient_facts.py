@@ -2,16 +2,18 @@
 
 A file of facts is a JSON object:
 
-    {"facts": {"age": 62, "high_risk": true},
+    {"patient": {"ids": ["4711"], "birth_date": "1961-02-14", "sex": "F"},
+     "facts": {"age": 62, "high_risk": true},
      "lesions": {"1/L1": {"type": "part_solid", "s": 4}},
      "records": [{"system": "http://loinc.org", "code": "30525-0", "value": 62, "unit": "a",
                   "time": "2026-01-05T08:30:00"}]}
 
-Names are those of the published rules. A lesion is named by visit and id, or by its id alone
-where there is one visit: the same id may be another lesion at another visit. A record is a code
-with a value; its code has to be known. Laboratory values are turned into the unit of their analyte
-and shown in it; one that cannot be is refused in ``records``, and in ``laboratory``, where files
-from elsewhere go (``fact_files``), shown with the reason.
+``patient`` says whose facts they are (``whose_facts``). Names are those of the published rules. A
+lesion is named by visit and id, or by its id alone where there is one visit: the same id may be
+another lesion at another visit. A record is a code with a value; its code has to be known.
+Laboratory values are turned into the unit of their analyte and shown in it; one that cannot be is
+refused in ``records``, and in ``laboratory``, where files from elsewhere go (``fact_files``), shown
+with the reason.
 """
 
 import json
@@ -32,6 +34,7 @@ from aegle.diagnosis.laboratory_inputs import (
     moment,
 )
 from aegle.diagnosis.rule import load
+from aegle.diagnosis.whose_facts import StatedPatient, stated_patient
 from aegle.domain.errors import OptionError
 from aegle.domain.laboratory import LaboratoryValue
 from aegle.domain.suggestion import Input, InputSource
@@ -41,7 +44,7 @@ CASE_RULES = ("lung-rads", "fleischner", "brock", "mayo")
 """Rules that are asked about a case."""
 MEASURED = frozenset({"d", "volume", "count", "multiple", "model", "screening"})
 """Facts that the case itself settles."""
-SECTIONS = ("facts", "lesions", "records", "laboratory")
+SECTIONS = ("patient", "facts", "lesions", "records", "laboratory")
 RECORD_KEYS = frozenset({"system", "code", "value", "unit", "time"})
 
 
@@ -91,6 +94,7 @@ class PatientFacts:
     """By visit and id of the lesion, ``1/L1``; of one visit by id."""
     laboratory: tuple[Input, ...] = ()
     """Records that no rule asks for; they are shown with the suggestions."""
+    whose: StatedPatient = field(default_factory=StatedPatient)
 
 
 def read_facts(content: str, name: str) -> PatientFacts:
@@ -136,7 +140,8 @@ def patient_facts(tree: Any, name: str) -> PatientFacts:
         stated[known.name] = coded
     others = laboratory_values(tree.get("laboratory", []), name)
     inputs = (*map(input_of, laboratory), *inputs_of(others))
-    return PatientFacts(patient=stated, lesions=lesions, laboratory=inputs)
+    whose = stated_patient(tree.get("patient", {}), name)
+    return PatientFacts(patient=stated, lesions=lesions, laboratory=inputs, whose=whose)
 
 
 def of_visit(stated: PatientFacts, number: int, visits: int) -> PatientFacts:

@@ -175,14 +175,18 @@ def unfolded(displacement: Tensor, *, rounds: int = 60) -> Tensor:
 
 
 def inverted(displacement: Tensor, *, rounds: int = 20) -> Tensor:
-    """Return v with v(x) = -u(x + v(x)), by fixed-point steps.
+    """Return v with v(x) = -u(x + v(x)), by fixed-point steps, halved where they do not settle.
 
     Source: Chen M et al. Med Phys 2008;35:81 (doi:10.1118/1.2816107).
     """
-    inverse = -displacement
+    inverse, share, longest = -displacement, 1.0, float("inf")
     for _ in range(rounds):
-        before = inverse
-        inverse = 0.5 * (inverse - warp(displacement, inverse))
-        if float((inverse - before).abs().max()) < SETTLED:
+        step = warp(displacement, inverse).add_(inverse).neg_()
+        length = float(step.abs().max())
+        if length >= longest:
+            share = 0.5
+        longest = length
+        inverse = inverse.add_(step, alpha=share)
+        if length < SETTLED:
             break
     return inverse

@@ -42,10 +42,12 @@ def mind_ssc(image: Tensor, *, distance: int = 2) -> Tensor:
         image[None, None], [r for r in reversed(rim) for _ in range(2)], mode="replicate"
     )[0]
     box = Box(image[None])
-    distances = torch.cat(
-        [box((_shifted(padded, a, rim, image) - _shifted(padded, b, rim, image)) ** 2)
-         for a, b in PAIRS]
-    )  # fmt: skip
+    distances = image.new_empty((len(PAIRS), *image.shape))
+    difference = torch.empty_like(image[None])
+    for number, (a, b) in enumerate(PAIRS):
+        ahead, behind = (_shifted(padded, step, rim, image) for step in (a, b))
+        torch.sub(ahead, behind, out=difference).square_()
+        distances[number] = box.borrowed(difference)[0]
     distances -= distances.amin(0, keepdim=True)
     noise = distances.mean(0, keepdim=True)
     mean = float(noise.mean())

@@ -8,6 +8,7 @@ from typing import Any
 
 import aegle
 from aegle.diagnosis.patient_facts import read_facts
+from aegle.diagnosis.whose_facts import caution_of
 from aegle.domain.assessment import AllAssessments
 from aegle.domain.case import (
     AllFindings,
@@ -75,8 +76,12 @@ class Request:
     """Whether each path is one visit, the baseline first."""
 
 
-def follow_up(visits: Iterable[str | Path | tuple[str | Path, str | Path]], **rest: Any) -> Request:
+def follow_up(
+    visits: Iterable[str | Path | tuple[str | Path, str | Path]], options: CaseOptions, **rest: Any
+) -> Request:
     """Return the request to compare visits; each is a path, or a pair with its label map.
+
+    A plan is made only where the options name the visit to plan on.
 
     Raises:
         OptionError: Some visits have a label map and others none.
@@ -88,7 +93,9 @@ def follow_up(visits: Iterable[str | Path | tuple[str | Path, str | Path]], **re
             f"{len(structures)} label map(s) for {len(pairs)} visits; give one for each, or none."
         )
     paths = tuple(Path(path) for path, _ in pairs)
-    return Request(paths=paths, structures=structures, is_follow_up=True, **rest)
+    choice = options.choice
+    compared = replace(options, choice=replace(choice, visit=choice.visit or "none"))
+    return Request(paths=paths, structures=structures, options=compared, is_follow_up=True, **rest)
 
 
 def pipeline(options: CaseOptions, facts: str = "") -> Pipeline:
@@ -145,7 +152,7 @@ def run(request: Request, *, announce: Announce = unannounced) -> CaseResults:
         facts = kept_facts(folder.root) if request.facts is None else request.facts
         if facts:
             # Before anything runs: what is wrong with them is said at once.
-            read_facts(facts, request.facts_name)
+            caution_of(read_facts(facts, request.facts_name).whose, inputs.patient)
         stages = pipeline(request.options, facts or "")
         found, records = stages.run(folder, {Inputs: (inputs, inputs.digest)}, announce=announce)
         provenance = Provenance(

@@ -49,8 +49,12 @@ class TargetChoice:
     """Which lesion is planned, on which visit's CT, and with which radiation."""
 
     visit: Annotated[
-        Literal["first", "last"], option("Visit to plan on, of those with a CT and a lesion")
-    ] = "last"
+        Literal["", "first", "last", "none"],
+        option(
+            "Visit to plan on, of those with a CT and a lesion; none: no plan; empty: the last, "
+            "and none where visits are only compared"
+        ),
+    ] = ""
     target: Annotated[
         str, option("Lesion id or structure name to treat; empty for the largest lesion")
     ] = ""

@@ -223,6 +223,8 @@ def plan_treatment(
     progress: Progress,
 ) -> Planning:
     """Plan external-beam radiotherapy of one lesion, if there is one on a CT."""
+    if options.choice.visit == "none":
+        return Planning(plan=None, reason=Text("No plan was asked for."))
     index = planning_visit(examinations, findings, options.choice)
     if index is None:
         return Planning(plan=None, reason=_why_no_plan(examinations))
