@@ -37,7 +37,7 @@ def test_the_peak_is_the_highest_mean_of_all_balls(hot):
     }
     hottest = max(means, key=lambda index: image.values[index])
 
-    found = uptake(image, lesion, options=UptakeOptions())
+    found = uptake(image, lesion, "PET", options=UptakeOptions())
 
     assert found.peak == pytest.approx(max(means.values()), rel=1e-6)
     assert found.peak_at_maximum == pytest.approx(means[hottest], rel=1e-6)
@@ -54,7 +54,7 @@ def test_glycolysis_is_mean_times_volume_above_the_threshold(hot):
         (UptakeOptions(threshold="delineation"), 0.0),
     ):
         active = values[values >= limit]
-        found = uptake(image, lesion, options=options)
+        found = uptake(image, lesion, "PET", options=options)
         assert found.mtv_ml == pytest.approx(active.size * 0.048)
         assert found.tlg_g == pytest.approx(active.mean() * active.size * 0.048)
         assert found.mean == pytest.approx(values.mean())
@@ -63,7 +63,7 @@ def test_glycolysis_is_mean_times_volume_above_the_threshold(hot):
 def test_a_lesion_below_the_threshold_has_no_active_volume(hot):
     image, lesion = hot
 
-    found = uptake(image, lesion, options=UptakeOptions(threshold="fixed", fixed_suv=50.0))
+    found = uptake(image, lesion, "PET", options=UptakeOptions(threshold="fixed", fixed_suv=50.0))
 
     assert (found.mtv_ml, found.tlg_g, found.active_mean) == (0.0, 0.0, 0.0)
 
@@ -78,7 +78,7 @@ def test_refuses_other_quantities_and_empty_lesions(hot):
     image, lesion = hot
     ct = Volume(values=image.values, grid=image.grid, quantity=Quantity.RADIODENSITY)
     with pytest.raises(QuantityError):
-        uptake(ct, lesion, options=UptakeOptions())
+        uptake(ct, lesion, "CT", options=UptakeOptions())
     empty = Structure.of("none", np.zeros(image.grid.shape, bool), image.grid)
     with pytest.raises(InputError, match="empty"):
-        uptake(image, empty, options=UptakeOptions())
+        uptake(image, empty, "PET", options=UptakeOptions())

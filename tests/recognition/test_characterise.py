@@ -148,6 +148,9 @@ def test_values_are_read_on_images_of_the_same_frame_only(ct, pet):
     assert (on_ct.image, on_ct.unit, on_ct.mean) == ("CT", "HU", -850)
     assert (on_pet.image, on_pet.unit, on_pet.maximum) == ("PT", "g/mL", 8)
     assert on_pet.mean == pytest.approx(8, abs=0.01)
+    assert (found.uptake.image, found.uptake.maximum) == ("PT", 8)
+    assert found.uptake.tlg_g == pytest.approx(8 * found.uptake.mtv_ml, rel=1e-3)
+    assert found.uptake.mtv_ml == pytest.approx(found.volume_ml, rel=0.3)
 
 
 def test_images_without_a_frame_of_reference_share_none(ct, pet):

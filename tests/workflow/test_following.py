@@ -23,6 +23,8 @@ from aegle.domain.study import Examination, Image, Patient
 from aegle.domain.volume import Quantity, Volume
 from aegle.imaging.brain import brain_of
 from aegle.imaging.registration import RegistrationOptions
+from aegle.imaging.resample import resample_structure
+from aegle.phantoms.thorax import ThoraxOptions, make_visit
 from aegle.workflow.following import FollowOptions, follow
 from aegle.workflow.options import CaseOptions
 from aegle.workflow.stage import silent
@@ -164,3 +166,67 @@ def test_an_image_without_a_brain_has_none():
     assert brain_of(volume) is None
     nothing = replace(volume, values=np.zeros(grid.shape, np.float32))
     assert brain_of(nothing) is None
+
+
+MOVED_MM = np.array([12.0, -8.0, 10.0])
+
+
+@pytest.fixture(scope="module")
+def pet_visits():
+    """Two PET of a made patient: at the second the tumour takes up half, and the couch moved."""
+    made = make_visit(1, options=ThoraxOptions(seed=5, shape=(60, 96, 96)))
+    grid = made.pet.grid
+    largest = max(made.lesions, key=lambda lesion: made.structures[lesion.name].volume_ml)
+    tumour = resample_structure(made.structures[largest.name], grid)
+    visits = []
+    for number, share in enumerate((1.0, 0.5)):
+        grain = np.random.default_rng(number).normal(0, 0.05, grid.shape)
+        values = np.where(tumour.mask, share * made.pet.values, made.pet.values) + grain
+        origin = tuple(np.add(grid.origin_mm, number * MOVED_MM).tolist())
+        here = replace(grid, origin_mm=origin)
+        volume = Volume(
+            values=np.maximum(values, 0).astype(np.float32),
+            grid=here,
+            quantity=Quantity.STANDARDISED_UPTAKE,
+        )
+        series = image_series.reference(
+            volume,
+            PATIENT.id,
+            modality="PT",
+            study=f"PET {number}",
+            time=datetime(2026, 1 + number, 1),
+        )
+        drawn = Structure.of(
+            "tumour", tumour.mask, here, type=StructureType.LESION, origin="labelmap"
+        )
+        image = Image(name="PT", volume=volume, series=series, structures=StructureSet((drawn,)))
+        visits.append(
+            Examination(
+                patient=PATIENT, study_uid=series.study_uid, time=series.study_date, images=(image,)
+            )
+        )
+    return Examinations(PATIENT, tuple(visits))
+
+
+def test_pet_without_ct_is_aligned_and_followed_by_its_uptake(pet_visits):
+    segmentations = Segmentations(
+        tuple(
+            VisitStructures(
+                images=(ImageStructures(image="PT", structures=v.images[0].structures),)
+            )
+            for v in pet_visits.visits
+        )
+    )
+    findings = measure(pet_visits, segmentations, options=OPTIONS.measure)
+
+    found = follow(pet_visits, findings, options=FollowOptions.of(OPTIONS), progress=silent)
+
+    (registration,) = found.follow_up.timeline.registrations
+    assert registration.verdict is not Verdict.FAILED
+    corners = np.array([[0.0, 0, 0], [60, 40, 50], [-60, -40, -50]])
+    missed = registration.to_moving(corners) - (corners + MOVED_MM)
+    assert np.linalg.norm(missed, axis=-1).max() < 2.0
+    assert [e.track for e in found.follow_up.timeline.at(1)] == ["T1"]
+    before, after = (visit.lesions[0].uptake for visit in findings.visits)
+    assert after.peak == pytest.approx(before.peak / 2, rel=0.1)
+    assert after.tlg_g == pytest.approx(before.tlg_g / 2, rel=0.1)

@@ -56,6 +56,28 @@ class Statistics:
     maximum: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class LesionUptake:
+    """What PET tells about a lesion, as standardised uptake."""
+
+    image: str
+    """Name of the PET."""
+    maximum: float
+    """[g/mL]."""
+    peak: float
+    """Highest mean over 1 cm³ [g/mL]."""
+    peak_at_maximum: float
+    """Mean over 1 cm³ around the hottest voxel, the highest if several tie [g/mL]."""
+    mean: float
+    """Of the whole delineation [g/mL]."""
+    active_mean: float
+    """Of the metabolic volume [g/mL]."""
+    mtv_ml: float
+    """Metabolic volume [mL]."""
+    tlg_g: float
+    """Total lesion glycolysis: ``active_mean`` times ``mtv_ml`` [g]."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Lesion:
     """One lesion of one examination, measured."""
@@ -75,6 +97,8 @@ class Lesion:
     statistics: tuple[Statistics, ...] = ()
     volume_interval_ml: tuple[float, float] | None = None
     """95 % interval of the volume for errors of measurement [mL]."""
+    uptake: LesionUptake | None = None
+    """On the first PET that shares its frame of reference; None without one."""
 
     @property
     def recist_diameter_mm(self) -> float:

@@ -126,7 +126,7 @@ def statistics(volume: Volume, structure: Structure, name: str) -> Statistics:
     if structure.is_empty:
         raise InputError(f"'{structure.name}' is empty, so it has no values.")
     if not structure.grid.is_same_as(volume.grid):
-        structure = _carried_over(structure, volume.grid, name)
+        structure = carried_over(structure, volume.grid, name)
     inside = volume.values[structure.window][structure.box]
     mean = float(inside.mean(dtype=np.float64))
     # In pieces, since a body of a hundred million voxels in double precision is large.
@@ -180,7 +180,12 @@ def border_fractions(volume: Volume, structure: Structure) -> NDArray[np.float32
     return fraction
 
 
-def _carried_over(structure: Structure, grid: Grid, name: str) -> Structure:
+def carried_over(structure: Structure, grid: Grid, name: str) -> Structure:
+    """Return a structure on another grid, at least the voxel nearest to its centroid.
+
+    Raises:
+        GeometryError: It lies outside the grid of the image of that name.
+    """
     carried = resample_structure(structure, grid)
     if not carried.is_empty:
         return carried

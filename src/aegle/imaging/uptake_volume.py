@@ -6,7 +6,6 @@ PERCIST 1.0, J Nucl Med 2009;50:122S-150S; IBSI reference manual, local and glob
 peak). MTV is the volume above a threshold inside the delineation, TLG its mean times MTV.
 """
 
-from dataclasses import dataclass as record
 from math import pi
 from typing import Annotated, Literal
 
@@ -16,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from scipy import ndimage
 
 from aegle.domain.errors import GeometryError, InputError
+from aegle.domain.finding import LesionUptake
 from aegle.domain.structure import Structure
 from aegle.domain.volume import Quantity, Volume
 from aegle.options import option
@@ -53,31 +53,15 @@ class UptakeOptions:
     ] = 4.0
 
 
-@record(frozen=True, kw_only=True)
-class UptakeMeasures:
-    """What PET tells about a lesion."""
-
-    maximum: float
-    """[g/mL]."""
-    peak: float
-    """Highest mean over 1 cm³ [g/mL]."""
-    peak_at_maximum: float
-    """Mean over 1 cm³ around the hottest voxel, the highest if several tie [g/mL]."""
-    mean: float
-    """Of the whole delineation [g/mL]."""
-    active_mean: float
-    """Of the metabolic volume [g/mL]."""
-    mtv_ml: float
-    tlg_g: float
-    """Total lesion glycolysis: ``active_mean`` times ``mtv_ml`` [g]."""
-
-
-def uptake(image: Volume, structure: Structure, *, options: UptakeOptions) -> UptakeMeasures:
+def uptake(
+    image: Volume, structure: Structure, name: str, *, options: UptakeOptions
+) -> LesionUptake:
     """Measure the uptake of a lesion.
 
     Args:
         image: Standardised uptake.
         structure: The lesion, on the grid of the image.
+        name: Name of the image, repeated in the result.
         options: What counts as active.
 
     Raises:
@@ -101,7 +85,8 @@ def uptake(image: Volume, structure: Structure, *, options: UptakeOptions) -> Up
     }
     active = values[values >= limits[options.threshold]]
     mtv_ml = active.size * image.grid.voxel_volume_ml
-    return UptakeMeasures(
+    return LesionUptake(
+        image=name,
         maximum=float(values.max()),
         peak=peak,
         peak_at_maximum=local,

@@ -17,15 +17,18 @@ from aegle.domain.finding import (
     Findings,
     Lesion,
     LesionKind,
+    LesionUptake,
     OrganMeasure,
     Statistics,
 )
 from aegle.domain.structure import Structure
 from aegle.domain.study import Examination, Image
 from aegle.domain.text import Text
-from aegle.imaging.measure import border_fractions, diameters, statistics
+from aegle.domain.volume import Quantity
+from aegle.imaging.measure import border_fractions, carried_over, diameters, statistics
 from aegle.imaging.morphology import grown, margin
 from aegle.imaging.resample import resample_structure
+from aegle.imaging.uptake_volume import UptakeOptions, uptake
 from aegle.imaging.volumetry import VolumetryOptions, volume
 from aegle.options import option
 from aegle.record.identity import derive_uid
@@ -158,6 +161,7 @@ def _lesion(
         volume_ml=found.structure.volume_ml,
         statistics=tuple(_values(found, examination)),
         volume_interval_ml=(size.low_ml, size.high_ml),
+        uptake=_uptake(found, examination),
     )
 
 
@@ -194,6 +198,22 @@ def _values(found: _Delineated, examination: Examination) -> Iterator[Statistics
             yield statistics(image.volume, found.structure, image.name)
         except GeometryError:
             continue
+
+
+def _uptake(found: _Delineated, examination: Examination) -> LesionUptake | None:
+    """Return the uptake on the first PET that the lesion lies on."""
+    for image in (found.image, *examination.images):
+        is_pet = image.volume.quantity is Quantity.STANDARDISED_UPTAKE
+        if not is_pet or (
+            image.name != found.image.name and not _share_a_frame(image, found.image)
+        ):
+            continue
+        try:
+            on_pet = carried_over(found.structure, image.volume.grid, image.name)
+        except GeometryError:
+            continue
+        return uptake(image.volume, on_pet, image.name, options=UptakeOptions())
+    return None
 
 
 def _share_a_frame(one: Image, other: Image) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from aegle.domain.case import CaseResults
 from aegle.domain.codes import StructureType
-from aegle.domain.finding import Findings, Lesion, OrganMeasure, Statistics
+from aegle.domain.finding import Findings, Lesion, LesionUptake, OrganMeasure, Statistics
 from aegle.domain.structure import Structure
 from aegle.domain.study import Examination, Image, Projection
 from aegle.domain.text import Text
@@ -346,15 +346,30 @@ def _lesion_table(lesions: tuple[Lesion, ...], words: Words, named: Mapping[str,
                 f"{lesion.diameters.longest_mm:.1f}",
                 f"{lesion.diameters.perpendicular_mm:.1f}",
                 _volume(lesion),
-                "\n".join(
-                    f"{clean(s.image)}: {statistics_words(s, words, has_maximum=True)}"
-                    for s in lesion.statistics
-                ),
+                "\n".join(_values(lesion, words)),
             )
             for lesion in lesions
         ),
         numeric=frozenset({3, 4, 5, 6}),
         widths=(0.8, 1.2, 1, 0.9, 1.2, 0.9, 3.6),
+    )
+
+
+def _values(lesion: Lesion, words: Words) -> Iterator[str]:
+    for one in lesion.statistics:
+        yield f"{clean(one.image)}: {statistics_words(one, words, has_maximum=True)}"
+    if lesion.uptake is not None:
+        yield f"{clean(lesion.uptake.image)}: {uptake_words(lesion.uptake, words)}"
+
+
+def uptake_words(uptake: LesionUptake, words: Words) -> str:
+    """Return highest and peak uptake, metabolic volume and total glycolysis."""
+    return words(
+        "SUVmax {maximum}, SUVpeak {peak}, MTV {volume} mL, TLG {glycolysis} g",
+        maximum=f"{uptake.maximum:.1f}",
+        peak=f"{uptake.peak:.1f}",
+        volume=f"{uptake.mtv_ml:.2f}",
+        glycolysis=f"{uptake.tlg_g:.1f}",
     )
 
 

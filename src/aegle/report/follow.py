@@ -30,6 +30,7 @@ from aegle.report.course import TONES, case_from_baseline, central_slices, respo
 from aegle.report.drawing import Picture
 from aegle.report.find import findings_of, picture_of, subject_of
 from aegle.report.language import Words, clean
+from aegle.report.lesion_values import values_of_lesions
 from aegle.report.shades import Palette, Window
 from aegle.report.slices import Place, close_up, empty_close_up
 
@@ -79,7 +80,13 @@ def overview(results: CaseResults, words: Words) -> tuple[Block, ...]:
         response_table(follow_up, labels, words),
         _trend(results, follow_up, words),
         _lesion_table(results, follow_up, words),
+        *_values(results, follow_up, words),
     )
+
+
+def _values(results: CaseResults, follow_up: FollowUp, words: Words) -> list[Block]:
+    labels, visits = _labels(results, words), chart_visits(results, words)
+    return values_of_lesions(results, follow_up, labels, visits, words)
 
 
 def _labels(results: CaseResults, words: Words) -> list[str]:
@@ -111,6 +118,7 @@ def _follow_up(
         *(_response_card(results, response, words) for response in follow_up.responses),
         _trend(results, follow_up, words),
         _lesion_table(results, follow_up, words),
+        *_values(results, follow_up, words),
         *_questions(results, follow_up, words),
         *_central(results, follow_up, words),
         *_track_pictures(results, follow_up, words, palette),

@@ -1,5 +1,6 @@
 """The numbers of a case as plain data, for ``--json`` and ``results.json``."""
 
+from dataclasses import asdict
 from typing import Any
 
 from aegle.domain.case import CaseResults, Planning
@@ -103,6 +104,7 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
             {"image": s.image, "unit": s.unit, "mean": s.mean, "maximum": s.maximum}
             for s in lesion.statistics
         ],
+        "uptake": None if lesion.uptake is None else asdict(lesion.uptake),
     }
 
 

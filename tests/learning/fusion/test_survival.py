@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from aegle.domain.errors import InputError
 from aegle.evaluation.concordance import Ranked, compare_concordance, concordance, concordance_index
 from aegle.evaluation.options import EvaluationOptions
+from aegle.learning.fusion.boosted_survival import _stacked, boosted_survival, late_survival
+from aegle.learning.fusion.boosting import BoostingOptions
+from aegle.learning.fusion.plain_models import linear_cox
 from aegle.learning.fusion.survival import (
     cox_loss,
     cox_regression,
@@ -16,7 +19,7 @@ from aegle.learning.fusion.survival import (
     discrete_loss,
     survival,
 )
-from aegle.learning.fusion.table import Outcome
+from aegle.learning.fusion.table import Feature, Outcome, Table
 
 
 @pytest.fixture
@@ -131,3 +134,62 @@ def test_no_event_is_refused():
 
     with pytest.raises(InputError, match="at least one event"):
         cox_regression(np.eye(3), outcome)
+
+
+def test_a_patient_is_one_row_in_every_interval_that_was_entered():
+    outcome = Outcome(
+        event=np.array([True, False, True, False]), time=np.array([1.0, 2.5, 3.0, 2.0])
+    )
+
+    rows, intervals, died = _stacked(outcome, np.array([1.0, 2.0, 3.0]))
+
+    # Who was last seen at 2.5 lived through two intervals, who was last seen at 2 through both.
+    assert list(zip(rows.tolist(), intervals.tolist(), died.tolist(), strict=True)) == [
+        (0, 0, True),
+        *((1, 0, False), (1, 1, False)),
+        *((2, 0, False), (2, 1, False), (2, 2, True)),
+        *((3, 0, False), (3, 1, False)),
+    ]
+
+
+def crooked(seed, rows=400):
+    """Return patients whose hazard rises with the distance of each of two values from 0."""
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(rows, 2))
+    time = random.exponential(np.exp(-1.2 * np.abs(values).sum(axis=1))) + 1e-3
+    seen = random.exponential(2.0, rows) + 1e-3
+    names = tuple(f"{seed}-{i}" for i in range(rows))
+    table = Table(
+        features=(Feature(name="a", modality="first"), Feature(name="b", modality="second")),
+        names=names,
+        groups=names,
+        values=values,
+    )
+    return table, Outcome(event=time <= seen, time=np.minimum(time, seen))
+
+
+def test_boosted_trees_find_a_hazard_that_no_line_finds():
+    (table, outcome), (asked, wanted) = crooked(1), crooked(2)
+
+    def score(risk):
+        ranked = Ranked(time=wanted.time, event=wanted.event, risk=risk, groups=asked.groups)
+        return concordance(ranked)
+
+    options = BoostingOptions()
+    truth = score(np.abs(asked.values).sum(axis=1))
+    together = score(boosted_survival(table, outcome, asked, options))
+    late = score(late_survival(table, outcome, asked, options))
+    assert score(linear_cox(table, outcome, asked)) < 0.56
+    assert truth - 0.04 < together < truth + 0.01
+    assert truth - 0.04 < late < truth + 0.01
+
+
+def test_a_missing_modality_leaves_late_fusion_of_survival_with_the_other():
+    (table, outcome), (asked, _) = crooked(1), crooked(2)
+
+    risk = late_survival(table, outcome, asked.without("second"), BoostingOptions())
+
+    alone = late_survival(
+        table.keeping(["first"]), outcome, asked.keeping(["first"]), BoostingOptions()
+    )
+    assert np.corrcoef(np.argsort(np.argsort(risk)), np.argsort(np.argsort(alone)))[0, 1] > 0.999

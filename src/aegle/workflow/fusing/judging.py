@@ -25,6 +25,7 @@ from aegle.evaluation.selection import joined
 from aegle.evaluation.subgroups import SubgroupTable, subgroups
 from aegle.evaluation.table import plain
 from aegle.learning.fusion.blend import Baselines, Blend, blend
+from aegle.learning.fusion.boosted_survival import boosted_survival, late_survival
 from aegle.learning.fusion.plain_models import boosted, linear_cox, logistic
 from aegle.learning.fusion.table import Outcome, Table, Values
 from aegle.learning.splits import Fold, folds
@@ -233,6 +234,8 @@ def _all_models(
         found[TREES] = boosted(rows, known, asked, recipe.boosting)
         found[LOGISTIC] = logistic(rows, known, asked)
     else:
+        found[LATE] = late_survival(rows, known, asked, recipe.boosting)
+        found[TREES] = boosted_survival(rows, known, asked, recipe.boosting)
         found[COX] = linear_cox(rows, known, asked)
     for name, risk in found.items():
         said.setdefault(name, {})[fold] = risk
