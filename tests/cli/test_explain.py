@@ -12,6 +12,7 @@ from torch import nn
 from aegle import cli
 from aegle.diagnosis.explain.trust import trust
 from aegle.learning.model import Model, ModelFacts, load, save
+from aegle.learning.networks.autoencoders import narrow_autoencoder
 from aegle.learning.networks.plain import small_cnn
 from aegle.learning.preparation import PreparationOptions
 
@@ -114,3 +115,53 @@ def test_a_mask_of_another_size_is_named(model, pictures, tmp_path, capsys):
 
     assert cli.main(command) == 1
     assert "small.png" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def autoencoder(pictures, tmp_path_factory):
+    """Principal components of the pictures, in a model file."""
+    network = narrow_autoencoder(code=6, size=SIDE)
+    shown = [np.array(Image.open(pictures / f"{n}.png")) / 255 for n in range(7)]
+    network.start_from(torch.tensor(np.array(shown, np.float32)[:, None]))
+    facts = ModelFacts(
+        name="drawn 1",
+        task="reconstruct",
+        network="narrow-autoencoder",
+        network_settings={"code": 6, "size": SIDE},
+        preparation=PreparationOptions(size=SIDE, low_percentile=0, high_percentile=100),
+        mean=(0.0,),
+        deviation=(1.0,),
+    )
+    made = Model(facts=facts, network=network)
+    return save(made, tmp_path_factory.mktemp("autoencoder") / "a.safetensors")
+
+
+def test_a_counterfactual_takes_the_lesion_away(model, autoencoder, pictures, tmp_path, capsys):
+    command = ["explain", str(model), str(pictures / "1.png"), "--out", str(tmp_path / "out")]
+
+    assert cli.main([*command, "--counterfactual", str(autoencoder)]) == 0
+
+    assert "1 of 1 images came to another class." in capsys.readouterr().out
+    (image,) = json.loads((tmp_path / "out" / "explanations.json").read_text())["images"]
+    found = image["counterfactual"]
+    assert (image["class"], found["class"], found["is_changed"]) == ("lesion", "none", True)
+    with Image.open(tmp_path / "out" / found["file"]) as panels:
+        assert panels.size == (3 * SIDE, SIDE)
+        before, after = np.split(np.array(panels.convert("L"), float), 3, axis=1)[:2]
+    with Image.open(pictures / "1-0-mask.png") as mask:
+        lesion = np.array(mask) > 0
+    assert (before - after)[lesion].mean() > 3 * np.abs((before - after)[~lesion]).mean()
+
+
+@pytest.mark.parametrize(
+    ("rest", "code", "said"),
+    [
+        (["--audit"], 2, "goes without --audit"),
+        ([], 1, "needs an autoencoder"),
+    ],
+)
+def test_what_cannot_be_changed_is_said(model, pictures, tmp_path, capsys, rest, code, said):
+    command = ["explain", str(model), str(pictures / "1.png"), "--out", str(tmp_path / "out")]
+
+    assert cli.main([*command, "--counterfactual", str(model), *rest]) == code
+    assert said in "".join(capsys.readouterr().err.split("\n"))

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aegle.api.cases import demo, doctor, follow, run, summary
-from aegle.api.learning import evaluate, explain, predict, recipe, train
+from aegle.api.learning import counterfactual, evaluate, explain, predict, recipe, train
 from aegle.api.planning import adapt, compare, plan, protocols
 from aegle.api.suggesting import suggest
 from aegle.workflow.options import CaseOptions, describe, read_options
@@ -36,6 +36,7 @@ __all__ = [
     "ThoraxOptions",
     "adapt",
     "compare",
+    "counterfactual",
     "criteria",
     "demo",
     "describe",

@@ -177,3 +177,33 @@ def explain(
     except TypeError as error:
         raise OptionError(f"An audit takes seeds, most and keeps, not {dict(audit)}.") from error
     return explaining.run_audit(asked, announce=announce)
+
+
+def counterfactual(
+    model: str | Path,
+    autoencoder: str | Path,
+    path: str | Path,
+    out: str | Path,
+    *,
+    announce: "LearningAnnounce | None" = None,
+) -> "Done":
+    """Show what would have to look different in images for a model to say another class.
+
+    Args:
+        model: Model file of a classifier of pictures.
+        autoencoder: Model file that draws images of this kind.
+        path: Images.
+        out: Folder for the pictures (image, changed image, change), overlays and numbers.
+        announce: Told of each step before it starts.
+
+    Raises:
+        InputError: The first model is no classifier, the second no autoencoder, or an image
+            cannot be used.
+        OptionError: The folder holds something else.
+    """
+    from aegle.workflow.learning import explaining
+
+    request = explaining.Request(
+        model=Path(model), path=Path(path), out=Path(out), autoencoder=Path(autoencoder)
+    )
+    return explaining.run(request, announce=announce)

@@ -16,6 +16,7 @@ from aegle.cli.console import (
     progress,
     stoppable,
 )
+from aegle.domain.errors import OptionError
 
 ModelArgument = Annotated[Path, typer.Argument(help="Model file (.safetensors).")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
@@ -165,6 +166,13 @@ def explain(
         bool,
         typer.Option("--keep", help="Write a copy of the model that carries the audit's scores."),
     ] = False,
+    counterfactual: Annotated[
+        Path | None,
+        typer.Option(
+            "--counterfactual",
+            help="Autoencoder with which to show what would have to look different.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show where in images the evidence for the likeliest class lies.
@@ -173,15 +181,14 @@ def explain(
     """
     from aegle import api
 
+    if counterfactual and (audit or method):
+        raise OptionError("--counterfactual goes without --audit and --method; give one of them.")
     with stoppable(), progress() as announce:
-        done = api.explain(
-            model,
-            path,
-            out,
-            method=method,
-            audit={"seeds": seeds, "most": most, "keeps": keep} if audit else None,
-            announce=announce,
-        )
+        if counterfactual:
+            done = api.counterfactual(model, counterfactual, path, out, announce=announce)
+        else:
+            wanted = {"seeds": seeds, "most": most, "keeps": keep} if audit else None
+            done = api.explain(model, path, out, method=method, audit=wanted, announce=announce)
     _print_done(done, as_json)
 
 

@@ -32,6 +32,26 @@ def overlay(seen: NDArray[np.uint8], share: NDArray[np.float64]) -> Pixels.Image
     return Pixels.fromarray(np.round(mixed * 255).astype(np.uint8))
 
 
+def changed(
+    seen: NDArray[np.uint8], other: NDArray[np.uint8], change: NDArray[np.float64]
+) -> Pixels.Image:
+    """Return an image, the image changed, and the change side by side: red brighter, blue darker.
+
+    Args:
+        seen: Prepared image, shape (channel, row, column).
+        other: The changed one, likewise.
+        change: What was added, shape (row, column), -1 to 1.
+    """
+    grey = [image.mean(axis=0).round().astype(np.uint8) for image in (seen, other)]
+    largest = max(float(np.abs(change).max()), np.finfo(np.float64).tiny)
+    coloured = colormaps["RdBu_r"](0.5 + change / (2 * largest))[..., :3]
+    panels = [
+        *(np.repeat(image[..., None], 3, axis=2) for image in grey),
+        np.round(coloured * 255).astype(np.uint8),
+    ]
+    return Pixels.fromarray(np.concatenate(panels, axis=1))
+
+
 def encoded(found: HeatMap) -> bytes:
     """Return the map over its image as PNG bytes."""
     return _png(overlay(found.seen, found.share / 255))

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image as Pixels
 
 from aegle.diagnosis.explain.audit import MapScores, audit
+from aegle.diagnosis.explain.counterfactual import (
+    LEAST_LIKENESS,
+    Counterfactual,
+    counterfactuals,
+)
 from aegle.diagnosis.explain.maps import DEFAULT, METHODS, explain
 from aegle.diagnosis.explain.trust import kept_with, trust
 from aegle.domain.errors import FileError, InputError, OptionError
@@ -48,14 +53,16 @@ class Request:
     """Images that an audit looks at."""
     keeps: bool = False
     """Whether an audit writes a copy of the model that carries what was measured."""
+    autoencoder: Path | None = None
+    """Model that draws what would have to look different; None: nothing is drawn."""
 
 
 def run(request: Request, *, announce: Announce | None = None) -> Done:
-    """Write an overlay for each image, and what they show as data.
+    """Write an overlay for each image, and what they show as data; counterfactuals if asked.
 
     Raises:
         FileError: The model or an image is damaged.
-        InputError: The model is no classifier.
+        InputError: The model is no classifier, or the second is no autoencoder.
         OptionError: There is no such method, or the folder holds something else.
     """
     told = announce or unannounced
@@ -74,13 +81,20 @@ def run(request: Request, *, announce: Announce | None = None) -> Done:
         values = np.array(prepared.values)
         names = [sample.name for sample in prepared.samples]
         rows, files = _explained(model, method, (values, names), folder)
+        notices = [str(trust(model, method))]
+        if request.autoencoder is not None:
+            told(Step("change until another class is likelier"), False)
+            drawer = load(request.autoencoder)
+            found = counterfactuals(model, drawer, values)
+            files |= _changed(model, (values, found), rows, folder)
+            notices.append(_said_of(found))
         files = {**files, "data": write_json(folder, "explanations.json", _numbers(model, rows))}
         return Done(
             folder=folder.root,
             files=files,
             numbers=_numbers(model, rows),
             rows=[{k: r[k] for k in ("name", "class", "probability")} for r in rows[:20]],
-            notices=(str(trust(model, method)),),
+            notices=tuple(notices),
         )
 
 
@@ -195,6 +209,44 @@ def _explained(
             }
         )
     return rows, files
+
+
+def _changed(
+    model: Model,
+    images: tuple[NDArray[np.uint8], list[Counterfactual]],
+    rows: list[dict[str, Any]],
+    folder: CaseFolder,
+) -> dict[str, Path]:
+    """Write each image beside the changed one and the change; add what was found to the rows."""
+    values, found = images
+    files: dict[str, Path] = {}
+    for place, (row, one) in enumerate(zip(rows, found, strict=True)):
+        file = f"{place + 1:04d}-counterfactual.png"
+        with folder.replacing(folder.root / file) as part:
+            heat_maps.changed(values[place], one.image, one.change).save(part, format="png")
+        files.setdefault("counterfactual", folder.root / file)
+        other = int(one.after.argmax())
+        row["counterfactual"] = {
+            "file": file,
+            "class": model.facts.classes[other],
+            "probability": round(float(one.after[other]), 6),
+            "is_changed": one.is_changed,
+            "steps": one.steps,
+            "mean_change_percent": round(100 * float(np.abs(one.change).mean()), 3),
+            "likeness": round(one.likeness, 4),
+            "is_drawn": one.is_drawn,
+        }
+    return files
+
+
+def _said_of(found: list[Counterfactual]) -> str:
+    """Say how many images came to another class, and how many the autoencoder cannot draw."""
+    said = f"{sum(c.is_changed for c in found)} of {len(found)} images came to another class"
+    poor = sum(not c.is_drawn for c in found)
+    if poor:
+        said += f"; {poor} are drawn too unlike themselves (correlation below {LEAST_LIKENESS}) "
+        said += "for their change to mean anything"
+    return f"{said}."
 
 
 def overlay(values: NDArray[np.uint8], found: NDArray[np.float64]) -> Pixels.Image:
