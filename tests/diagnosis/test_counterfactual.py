@@ -82,7 +82,7 @@ def test_the_spot_is_brought_just_past_the_limit(found):
     for before, one in zip(values, made, strict=True):
         was, now = (v[0, 8:16, 8:16].mean() / 255 for v in (before, one.image))
         assert (was > LIMIT) != (now > LIMIT)
-        # A lead of 0.1 is a brightness of 0.005; a step at most a few hundredths of it in the spot.
+        # One step changes the whole picture by 0.002, the spot by a few times that.
         assert abs(now - LIMIT) < 0.03
 
 

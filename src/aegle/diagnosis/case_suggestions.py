@@ -53,8 +53,8 @@ MODELS = {
 }
 """Published models, and the facts of which one has to be stated before they are asked."""
 NO_COUNTERFACTUAL = (
-    "No counterfactual image is shown: no autoencoder comes with this model. With one, aegle explain "
-    "--counterfactual draws what would have to look different."
+    "No counterfactual image is shown: no autoencoder comes with this model. With one, aegle "
+    "explain --counterfactual draws what would have to look different."
 )
 SAME_IMAGE = 0.05
 """Distance below which an image is one that the model learned from; others lie near 1."""

@@ -23,8 +23,6 @@ from aegle.learning.model import Model
 STRIDE = 0.5 / 255
 """Root mean square of the change of the drawn image by one step, as a share of the full scale."""
 MOST_STEPS = 120
-CLEAR = 0.1
-"""By which the other class leads at the end [logit], so that rounding does not undo it."""
 LEAST_LIKENESS = 0.8
 """Correlation of an image and what is drawn of it, below which the drawing is not of this image."""
 
@@ -91,27 +89,25 @@ def _counterfactual(pair: tuple[Model, Model], values: NDArray[np.uint8]) -> Cou
     with torch.no_grad():
         code = autoencoder.network.encode(_taken(autoencoder, seen))  # type: ignore[operator]
         drawn = _drawn(autoencoder, code)
-    steps = 0
-    before = model.probabilities_of(values)[0]
-    wanted = int(before.argmax())
-    for steps in range(MOST_STEPS + 1):
+    before = after = model.probabilities_of(values)[0]
+    wanted, stored, steps = int(before.argmax()), values, 0
+    while int(after.argmax()) == wanted and steps < MOST_STEPS:
         with torch.enable_grad():
             code = code.detach().requires_grad_(True)
-            changed = _changed(image, _drawn(autoencoder, code) - drawn)
-            ahead = _lead(model, changed, wanted)
-            if ahead.item() < -CLEAR or steps == MOST_STEPS:
-                break
-            (slope,) = torch.autograd.grad(ahead, code)
-        code = _stepped(autoencoder, code.detach(), slope)
-    with torch.no_grad():
-        change = _grown(_drawn(autoencoder, code) - drawn, image)
-        changed = _changed(image, _drawn(autoencoder, code) - drawn)
-    stored = (changed * 255).round().to(torch.uint8).cpu().numpy()
+            lead = _lead(model, _changed(image, _drawn(autoencoder, code) - drawn), wanted)
+            (slope,) = torch.autograd.grad(lead, code)
+        code, steps = _stepped(autoencoder, code.detach(), slope), steps + 1
+        with torch.no_grad():
+            difference = _drawn(autoencoder, code) - drawn
+            changed = _changed(image, difference)
+        # What counts is the image as it is stored, in whole grey values.
+        stored = (changed * 255).round().to(torch.uint8).cpu().numpy()
+        after = model.probabilities_of(stored)[0]
     return Counterfactual(
         image=stored[0],
-        change=change[0, 0].double().cpu().numpy(),
+        change=_grown(difference, image)[0, 0].double().cpu().numpy(),
         before=before,
-        after=model.probabilities_of(stored)[0],
+        after=after,
         steps=steps,
         likeness=_correlation(seen, drawn),
     )
