@@ -10,6 +10,7 @@ from aegle.diagnosis.patient_facts import LOINC, SNOMED, read_facts
 from aegle.diagnosis.whose_facts import StatedPatient, caution_of, stated_patient
 from aegle.domain.errors import FileError, IdentityError, OptionError
 from aegle.domain.study import Patient
+from aegle.report.language import words
 
 UCUM = "http://unitsofmeasure.org"
 
@@ -278,3 +279,31 @@ def test_numbers_of_two_files_of_one_person_are_joined(tmp_path):
 def test_malformed_patient_is_refused(section):
     with pytest.raises(OptionError, match="'patient' is"):
         read_facts(json.dumps({"patient": section}), "facts.json")
+
+
+def test_a_reason_is_kept_so_that_another_language_can_say_it(tmp_path):
+    stated = read(bundle(tmp_path, observation("2160-0", 80, "mm[Hg]")))
+
+    (shown_as,) = stated.laboratory
+    assert shown_as.value.startswith("cannot be used: The unit 'mm[Hg]'")
+    assert "无法使用" in words("zh").text(shown_as.problem)
+    assert "unit" not in words("zh").text(shown_as.problem)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"text": "{a.__class__}", "values": {"a": 1}},
+        {"text": "{a:>999}", "values": {"a": 1}},
+        {"text": "{a!r}", "values": {"a": 1}},
+        {"text": "{b}", "values": {"a": 1}},
+        {"text": "{", "values": {}},
+        {"text": 7, "values": {}},
+        ["late"],
+    ],
+)
+def test_a_reason_that_is_no_sentence_is_refused(reason):
+    tree = {"laboratory": [{"code": "2160-0", "reason": reason}]}
+
+    with pytest.raises(OptionError, match="is no reason"):
+        read_facts(json.dumps(tree), "facts.json")

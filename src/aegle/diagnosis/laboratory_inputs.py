@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from string import Formatter
 from typing import Any
 
 from aegle.diagnosis.laboratory.analytes import Stated, analytes, missing, value_of, written
@@ -41,7 +42,7 @@ def as_entries(values: Iterable[LaboratoryValue]) -> list[dict[str, Any]]:
         if one.time:
             entry["time"] = one.time.isoformat()
         if one.value is None:
-            made.append({**entry, "reason": str(one.reason)})
+            made.append({**entry, "reason": _plain(one.reason)})
         else:
             stated = f"{one.comparator}{one.value!r}" if one.comparator else one.value
             made.append({**entry, "value": stated, "unit": one.unit})
@@ -90,8 +91,28 @@ def _value(entry: Any, where: str) -> LaboratoryValue:
         time=moment(entry.get("time"), where),
     )
     if entry.get("reason"):
-        return missing(stated, Text("{why}", {"why": str(entry["reason"])}))
+        return missing(stated, _reason(entry["reason"], where))
     return value_of(stated)
+
+
+def _plain(reason: Text) -> dict[str, Any]:
+    """Return a reason as JSON data that another language can still be made from."""
+    return {"text": reason.template, "values": dict(reason.values)}
+
+
+def _reason(stated: Any, where: str) -> Text:
+    if isinstance(stated, str):
+        return Text("{why}", {"why": stated})
+    try:
+        parts = list(Formatter().parse(stated["text"]))
+        values = {name: str(stated["values"][name]) for _, name, _, _ in parts if name is not None}
+        is_plain = all(name is None or name.isidentifier() for _, name, _, _ in parts)
+        is_plain &= not any(form or turned for _, _, form, turned in parts)
+    except (TypeError, KeyError, ValueError) as error:
+        raise OptionError(f"{where}: {stated!r} is no reason; write it as a text.") from error
+    if not is_plain:
+        raise OptionError(f"{where}: {stated!r} is no reason; write it as a text.")
+    return Text(stated["text"], values)
 
 
 def moment(value: Any, where: str) -> datetime | None:
@@ -119,14 +140,14 @@ def _contradiction(usable: list[LaboratoryValue]) -> Input | None:
     numbers = sorted({v.value for v in usable if v.value is not None})
     if len(numbers) < 2 or numbers[-1] - numbers[0] <= SAME * abs(numbers[-1]):
         return None
-    both = " and ".join(f"{n:.4g}" for n in (numbers[0], numbers[-1]))
-    return _unusable(usable[0], f"{both} {usable[0].unit} at the same time")
+    ends = {"low": f"{numbers[0]:.4g}", "high": f"{numbers[-1]:.4g}", "unit": usable[0].unit}
+    return _unusable(usable[0], Text("{low} and {high} {unit} at the same time", ends))
 
 
 def input_of(value: LaboratoryValue) -> Input:
     """Return a value as it is shown; where it cannot be used, with the reason."""
     if value.value is None:
-        return _unusable(value, str(value.reason))
+        return _unusable(value, value.reason)
     return Input(
         name=value.analyte,
         meaning=written(value.analyte),
@@ -139,11 +160,13 @@ def input_of(value: LaboratoryValue) -> Input:
     )
 
 
-def _unusable(value: LaboratoryValue, reason: str) -> Input:
+def _unusable(value: LaboratoryValue, reason: Text) -> Input:
+    problem = Text("cannot be used: {reason}", {"reason": reason})
     return Input(
         name=value.analyte,
         meaning=written(value.analyte),
-        value=f"cannot be used: {reason}",
+        value=str(problem),
+        problem=problem,
         source=InputSource.RECORD,
         time=value.time,
         code=f"{LOINC}|{value.code}" if value.code else "",

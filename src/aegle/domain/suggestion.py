@@ -36,6 +36,8 @@ class Input:
     """When it was observed, if that is known."""
     code: str = ""
     """``system|code`` of a record."""
+    problem: Text | None = None
+    """Why the value cannot be used, as ``value`` says in English."""
     is_used: bool = True
     """False for what is known of the patient, but not asked by this rule or model."""
 

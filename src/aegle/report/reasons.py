@@ -86,7 +86,8 @@ def _inputs(said: Suggestion, words: Words) -> Iterator[Line]:
         if one.is_missing:
             yield name, words("missing"), "", Tone.WARN
             continue
-        value = f"{clean(words.name(one.value))} {one.unit}".strip()
+        shown = words.text(one.problem) if one.problem else words.name(one.value)
+        value = f"{clean(shown)} {one.unit}".strip()
         yield name, value, _origin(one, words), Tone.PLAIN
 
 

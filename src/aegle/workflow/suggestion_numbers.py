@@ -74,7 +74,8 @@ def plain(said: Suggestion) -> dict[str, Any]:
 
 def _input(one: Input) -> dict[str, Any]:
     time = one.time.isoformat() if one.time else None
-    return _fields(one) | {"source": one.source.value, "time": time}
+    told = {"source": one.source.value, "time": time, "problem": _text(one.problem)}
+    return _fields(one) | told
 
 
 def _fields(value: Any) -> dict[str, Any]:
