@@ -1,13 +1,13 @@
 """Models: trained, evaluated, used and explained."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aegle.api.arguments import moment_given
-from aegle.domain.errors import OptionError
+from aegle.domain.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from aegle.workflow.learning.plan import Plan
@@ -113,6 +113,7 @@ def predict(
     path: str | Path,
     out: str | Path,
     *,
+    others: Sequence[str | Path] = (),
     now: datetime | str | None = None,
     announce: "LearningAnnounce | None" = None,
 ) -> "Done":
@@ -123,13 +124,15 @@ def predict(
         path: Picture, volume, DICOM file, folder, zip or npz; for a fusion model a table of
             patients (CSV, ARFF, or a folder with manifest.csv).
         out: Folder for the results.
+        others: Model files of other trainings for the same classes: what all say together
+            counts, with how far they disagree.
         now: Time stamp on DICOM files that are written, or its ISO 8601 text; the present by
             default.
         announce: Told of each step before it starts.
 
     Raises:
         InputError: An image cannot be read, or is of another kind than the model is made for; a
-            column or unit of a table is unknown.
+            column or unit of a table is unknown; models of an ensemble do not fit.
     """
     from aegle.learning.fusion.model_file import is_fusion
     from aegle.workflow.fusing import applying
@@ -137,8 +140,13 @@ def predict(
 
     moment = moment_given(now)
     if is_fusion(Path(model)):
+        if others:
+            raise InputError("A fusion model is an ensemble already; leave out the other models.")
         return applying.run(Path(model), Path(path), Path(out), announce=announce)
-    return predicting.run(Path(model), Path(path), Path(out), now=moment, announce=announce)
+    members = tuple(map(Path, others))
+    return predicting.run(
+        Path(model), Path(path), Path(out), now=moment, others=members, announce=announce
+    )
 
 
 def explain(

@@ -106,6 +106,13 @@ def predict(
         ),
     ],
     out: OutOption,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            help="Another training of a classifier, for an ensemble; may be repeated.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Use a model on images (classes, codes, outlines, boxes ...) or on a table of patients.
@@ -119,7 +126,7 @@ def predict(
     from aegle import api
 
     with stoppable(), progress() as announce:
-        done = api.predict(model, path, out, announce=announce)
+        done = api.predict(model, path, out, others=others or (), announce=announce)
     _print_done(done, as_json)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aegle.domain.case import CaseResults
 from aegle.domain.finding import Lesion, LesionUptake
+from aegle.domain.growth import PART_WITHIN, Growth, growth
 from aegle.domain.response import FollowUp
 from aegle.domain.timeline import TimelineEntry
 from aegle.report.blocks import Block, Cell, Pictures, Table
@@ -20,7 +21,6 @@ from aegle.report.charts import (
 )
 from aegle.report.find import statistics_words, uptake_words
 from aegle.report.language import Words, clean
-from aegle.response.doubling_time import PART_WITHIN, Growth, growth
 
 SLOWEST_DAYS = 3650
 """Doubling or halving times above this are of no use to a reader."""

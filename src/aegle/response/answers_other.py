@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from aegle.domain.errors import InputError
+from aegle.domain.growth import growth, growth_of_diameter
 from aegle.response import lugano, percist
 from aegle.response.criterion import Judgement
-from aegle.response.doubling_time import growth, growth_of_diameter
 from aegle.response.patient_course import Seen
 from aegle.response.plain_judgement import Facts, Policies, Questions, plain, with_chances
 from aegle.response.probability_by_judging import (

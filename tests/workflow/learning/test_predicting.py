@@ -2,10 +2,12 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aegle import api
@@ -14,6 +16,7 @@ from aegle.domain.errors import FileError, InputError, OptionError
 from aegle.domain.study import Patient, Projection
 from aegle.domain.volume import PlanarImage
 from aegle.learning import model as model_file
+from aegle.learning.preparation import PreparationOptions
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 PATIENT = Patient(id="made")
@@ -155,3 +158,49 @@ def test_another_body_part_is_refused(spot_model, tmp_path):
 
     with pytest.raises(InputError, match="shows KNEE, but model 'spots 1' is made for CHEST"):
         api.predict(spot_model, path, tmp_path / "out")
+
+
+def changed_copy(path, folder, **facts):
+    """Another training: the same network with its weights a little moved."""
+    model = model_file.load(path)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weights in model.network.parameters():
+            weights += 0.05 * weights.std() * torch.randn_like(weights) if weights.ndim > 1 else 0
+    moved = replace(model, facts=replace(model.facts, **facts))
+    return model_file.save(moved, folder / "other.safetensors")
+
+
+def test_an_ensemble_says_the_mean_of_its_members_and_how_far_they_agree(
+    spot_model, spots, tmp_path
+):
+    other = changed_copy(spot_model, tmp_path)
+
+    done = api.predict(spot_model, spots, tmp_path / "out", others=[other])
+
+    pictures = [np.array(Image.open(spots / f"{n:02}.png")) for n in range(48)]
+    pair = np.stack([model_file.load(m).probabilities(pictures) for m in (spot_model, other)])
+    found = said(done)
+    means = [found[f"{n:02}.png"]["probabilities"] for n in range(48)]
+    np.testing.assert_allclose(means, pair.mean(axis=0), atol=1e-5)
+    votes = [found[f"{n:02}.png"]["votes"] for n in range(48)]
+    agrees = pair.argmax(axis=2) == pair.mean(axis=0).argmax(axis=1)
+    np.testing.assert_allclose(votes, agrees.mean(axis=0))
+    assert done.numbers["others"][0]["digest"] == model_file.load(other).digest
+    assert "disagreement" in done.files["predictions"].read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"classes": ("spot", "none")}, "its classes is"),
+        ({"preparation": PreparationOptions(size=32)}, "its preparation is"),
+    ],
+)
+def test_models_that_differ_in_more_than_weights_are_no_ensemble(
+    spot_model, spots, tmp_path, facts, says
+):
+    other = changed_copy(spot_model, tmp_path, **facts)
+
+    with pytest.raises(InputError, match=says):
+        api.predict(spot_model, spots, tmp_path / "out", others=[other])

@@ -1,6 +1,6 @@
 """Use a model on images whose class is not known."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aegle.diagnosis.ensemble import EnsembleAnswer, together
 from aegle.domain.errors import InputError
 from aegle.evaluation.drawing import Picture, thumbnail
 from aegle.learning import applicability
@@ -50,10 +51,18 @@ class Subject:
     failed: tuple[str, ...] = ()
     """Why other images cannot be used."""
     folder: CaseFolder
+    others: tuple[Model, ...] = ()
+    """Other trainings of the model; what all say together counts."""
 
 
 def run(
-    model: Path, path: Path, out: Path, *, now: datetime, announce: Announce | None = None
+    model: Path,
+    path: Path,
+    out: Path,
+    *,
+    now: datetime,
+    others: Sequence[Path] = (),
+    announce: Announce | None = None,
 ) -> Done:
     """Use a model on images; what is written depends on its task.
 
@@ -62,18 +71,20 @@ def run(
         path: Images.
         out: Folder for the results.
         now: Time stamp on DICOM files that are written.
+        others: Model files of other trainings for the same classes, for an ensemble.
         announce: Told of each step before it starts.
 
     An image that cannot be used is named and does not stop the others.
 
     Raises:
         FileError: The model is damaged.
-        InputError: The images are of another kind than the model is made for, or none can be
-            used.
+        InputError: The images are of another kind than the model is made for, none can be used,
+            or models of an ensemble differ in more than their weights.
         OptionError: The folder holds something else.
     """
     told = announce or unannounced
     loaded = load(model)
+    members = tuple(_member(load(other), other, loaded) for other in others)
     if loaded.facts.task in OUTLINES:
         return outline_predicting.run(loaded, path, out, now=now, announce=told)
     if loaded.facts.task in DETECTS:
@@ -93,11 +104,29 @@ def run(
             values=np.array(prepared.values),
             failed=failed,
             folder=folder,
+            others=members,
         )
         told(Step("predict"), False)
         done = PREDICTIONS[loaded.facts.task](subject)
         left_out = tuple(f"Left out: {why}." for why in failed)
         return replace(done, notices=(*left_out, *done.notices))
+
+
+def _member(other: Model, path: Path, first: Model) -> Model:
+    """Return another training, if it fits."""
+    if first.facts.task != "classify":
+        raise InputError(
+            f"An ensemble is made of classifiers; '{first.facts.name}' is for "
+            f"'{first.facts.task}'. Leave out the other models."
+        )
+    for name in ("task", "classes", "preparation", "channels"):
+        ours, theirs = (getattr(model.facts, name) for model in (first, other))
+        if ours != theirs:
+            raise InputError(
+                f"{path}: its {name} is {theirs}, that of '{first.facts.name}' is {ours}; an "
+                "ensemble is made of trainings of one recipe."
+            )
+    return other
 
 
 def _prepared(
@@ -129,7 +158,10 @@ def _prepared(
 def say_classes(subject: Subject) -> Done:
     """Write the class probabilities of images as table, data and page."""
     facts = subject.model.facts
-    probabilities = subject.model.probabilities_of(subject.values)
+    models = (subject.model, *subject.others)
+    members = np.stack([model.probabilities_of(subject.values) for model in models])
+    joined = together(members) if subject.others else None
+    probabilities = members[0] if joined is None else joined.probabilities
     likeliest = probabilities.argmax(axis=1)
     reasons = applicability.notices(subject.model, subject.values)
     is_known = applicability.KEY in facts.extras
@@ -137,11 +169,13 @@ def say_classes(subject: Subject) -> Done:
         {"name": name, "likeliest": facts.classes[int(likeliest[place])]}
         | probability_columns(facts.classes, probabilities[place])
         | ({"not_applicable": str(reasons[place] or "")} if is_known else {})
+        | {key: f"{value:.4f}" for key, value in _agreement(joined, place).items()}
         for place, name in enumerate(subject.names)
     ]
     numbers: dict[str, Any] = {
         "model": facts.name,
         "model_digest": subject.model.digest,
+        "others": [{"name": m.facts.name, "digest": m.digest} for m in subject.others],
         "failed": list(subject.failed),
         "classes": list(facts.classes),
         "images": [
@@ -151,6 +185,7 @@ def say_classes(subject: Subject) -> Done:
                 "probabilities": [round(float(p), 6) for p in probabilities[place]],
             }
             | ({"not_applicable": str(reasons[place] or "")} if is_known else {})
+            | _agreement(joined, place)
             for place, name in enumerate(subject.names)
         ],
     }
@@ -168,6 +203,16 @@ def say_classes(subject: Subject) -> Done:
     return Done(
         folder=subject.folder.root, files=files, numbers=numbers, rows=rows[:20], notices=told
     )
+
+
+def _agreement(joined: EnsembleAnswer | None, place: int) -> dict[str, float]:
+    """Return how far the members of an ensemble agree on an image."""
+    if joined is None:
+        return {}
+    return {
+        "votes": round(float(joined.votes[place]), 4),
+        "disagreement": round(float(joined.disagreement[place]), 4),
+    }
 
 
 def _words(row: Mapping[str, str], probability: float) -> str:

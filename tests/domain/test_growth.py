@@ -5,7 +5,7 @@ import math
 import pytest
 
 from aegle.domain.errors import InputError
-from aegle.response.doubling_time import growth, growth_of_diameter
+from aegle.domain.growth import growth, growth_of_diameter
 
 
 @pytest.mark.parametrize(
