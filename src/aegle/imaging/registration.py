@@ -1,10 +1,10 @@
 """Alignment of two images of one patient, of the same or of different kinds.
 
-A motion is searched first (``motion_search``): rigid, or affine if asked for. A deformation
-follows (``deformation``): self-similarity features, a coarse search over all shifts, Gauss-Newton
+A motion is searched first (``motion_search``): rigid, or affine if asked for. A deformation follows
+(``deformation``): self-similarity features, a coarse search over all shifts, Gauss-Newton
 refinement at three resolutions, and for images of one kind a last step on the values themselves.
-One set of defaults serves all of them. Engines of ITK stand behind the same signature
-(``itk_engines``).
+One set of defaults serves all of them; only the stiffness depends on their kind. Engines of ITK
+stand behind the same signature (``itk_engines``).
 
 An alignment that cannot be relied on says so in its verdict; see ``alignment_trust``.
 """
@@ -68,8 +68,14 @@ class RegistrationOptions:
         float, option("Deformation that the coarse search covers", unit="mm", gt=0, le=100)
     ] = 32.0
     stiffness: Annotated[
-        float, option("Weight of smoothness over that of the images", gt=0, le=100)
-    ] = 4.0
+        float,
+        option(
+            "Weight of smoothness over that of the images; 0: 1.5 for images of one kind that are "
+            "not CT, 4 for all others",
+            ge=0,
+            le=100,
+        ),
+    ] = 0.0
     polish: Annotated[
         bool, option("Whether images of one kind are fitted by their values in the end")
     ] = True
@@ -238,13 +244,24 @@ def _deform(
         )
     course = Course(
         reach_mm=options.reach_mm,
-        stiffness=options.stiffness,
+        stiffness=options.stiffness or _stiffness(pair),
         is_one_kind=options.polish and pair.fixed.quantity is pair.moving.quantity,
         is_ct=pair.fixed.quantity is Quantity.RADIODENSITY,
         is_masked=pair.is_masked,
         allow_folds=options.allow_folds,
     )
     return deformed(*pair.at(options.spacing_mm), matrix, course=course, sliding=sliding)
+
+
+def _stiffness(pair: _Pair) -> float:
+    """Return the weight of smoothness for a kind of images.
+
+    Chosen on landmarks: of breathing livers on MR, two people with two breaths each, 1, 1.5, 2 and
+    4 leave 1.68, 1.69, 1.74 and 1.94 mm; of a breathing lung on CT, 4 leaves least.
+    """
+    is_ct = pair.fixed.quantity is Quantity.RADIODENSITY
+    is_one_kind = pair.fixed.quantity is pair.moving.quantity
+    return 1.5 if is_one_kind and not is_ct else 4.0
 
 
 def _deformable(
