@@ -240,8 +240,8 @@ def test_pictures_of_unlike_brightness_are_scaled_each_by_itself(change):
     )
 
 
-def test_objects_are_drawn_by_three_outputs():
-    assert chosen(facts((1, 256, 256)), task="instances").settings["classes"] == 3
+def test_objects_are_drawn_by_two_outputs():
+    assert chosen(facts((1, 256, 256)), task="instances").settings["classes"] == 2
 
 
 def test_volumes_do_not_take_weights_of_pictures():

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from aegle.domain.errors import InputError
 from aegle.learning.dense import objects
-from aegle.learning.dense.distances import object_distances, seams
+from aegle.learning.dense.distances import object_distances
 from aegle.learning.dense.objects import ObjectOptions, objects_of
 
 
@@ -22,9 +21,7 @@ def discs(*places, shape=(60, 80)):
 
 def parted(labels, **options):
     distance = object_distances(labels, flat=labels.shape[0] == 1)
-    numbers = torch.from_numpy(labels if labels.shape[0] == 1 else labels[None])
-    seam = seams(numbers).numpy().reshape(labels.shape)
-    return objects_of((labels > 0).astype(float), distance, seam, ObjectOptions(**options))
+    return objects_of((labels > 0).astype(float), distance, ObjectOptions(**options))
 
 
 def same_parts(first, second):
@@ -68,25 +65,14 @@ def test_middles_are_two_where_the_way_between_them_dips_by_more_than_the_rise(p
     distance = np.full((1, 5, 21), pass_depth)
     distance[0, :, 3], distance[0, :, 17] = 1.0, 0.98
 
-    assert objects_of(foreground, distance, 0 * distance, ObjectOptions()).max() == count
-
-
-def test_a_seam_parts_what_the_distance_does_not():
-    foreground, distance, seam = np.ones((1, 9, 21)), np.ones((1, 9, 21)), np.zeros((1, 9, 21))
-    seam[0, :, 10] = 0.6
-
-    result = objects_of(foreground, distance, seam, ObjectOptions())[0]
-
-    assert result.max() == 2
-    assert (result[:, :10] == 1).all()
-    assert (result[:, 11:] == 2).all()
+    assert objects_of(foreground, distance, ObjectOptions()).max() == count
 
 
 def test_a_foreground_without_a_middle_is_an_object():
     foreground = np.zeros((1, 20, 20))
     foreground[0, 2:8, 2:8] = foreground[0, 12:18, 10:19] = 1
 
-    result = objects_of(foreground, *np.zeros((2, 1, 20, 20)), ObjectOptions())
+    result = objects_of(foreground, np.zeros((1, 20, 20)), ObjectOptions())
 
     assert same_parts(result, ndimage.label(foreground[0])[0])
 
@@ -96,7 +82,7 @@ def test_a_middle_does_not_grow_into_another_part():
     distance = object_distances(labels, flat=True)
     distance[labels == 2] = 0
 
-    result = objects_of((labels > 0).astype(float), distance, 0 * distance, ObjectOptions())
+    result = objects_of((labels > 0).astype(float), distance, ObjectOptions())
 
     assert same_parts(result, labels)
 
@@ -116,13 +102,13 @@ def test_the_smallest_object_is_kept_at_its_size():
 
     for smallest, count in ((9, 1), (10, 0)):
         options = ObjectOptions(smallest=smallest)
-        assert objects_of(foreground, foreground, 0 * foreground, options).max() == count
+        assert objects_of(foreground, foreground, options).max() == count
 
 
 def test_an_empty_image_has_no_objects():
     nothing = np.zeros((1, 8, 8), np.float32)
 
-    assert objects_of(nothing, nothing, nothing, ObjectOptions()).max() == 0
+    assert objects_of(nothing, nothing, ObjectOptions()).max() == 0
 
 
 def test_numbers_go_from_the_top_left():
@@ -148,7 +134,7 @@ def test_every_voxel_of_the_foreground_has_one_connected_object(seed, limit):
         ndimage.gaussian_filter(draw.random((1, 40, 40)), (0, 2, 2)) * 8 - 3.5 for _ in range(2)
     )
 
-    result = objects_of(foreground, distance, 0 * distance, ObjectOptions(smallest=1, rise=limit))
+    result = objects_of(foreground, distance, ObjectOptions(smallest=1, rise=limit))
 
     assert np.array_equal(result > 0, foreground >= 0.5)
     for number in range(1, int(result.max()) + 1):

@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from aegle.learning.batches import parts_of
 from aegle.learning.dense.augment_options import DenseAugmentOptions
 from aegle.learning.dense.augmentation import dense_augment
-from aegle.learning.dense.distances import object_distances, object_targets
+from aegle.learning.dense.distances import object_targets
 from aegle.learning.dense.patches import PatchSource
 
 
@@ -266,8 +266,7 @@ def test_objects_come_as_foreground_and_distance(dense):
 
     still = source(data).still(np.array([0]))
 
-    distances = torch.from_numpy(object_distances(labels, flat=True))
-    expected = object_targets(torch.from_numpy(labels), distances)
+    expected = object_targets(torch.from_numpy(labels))
     torch.testing.assert_close(still.labels, expected, atol=1e-3, rtol=0)
     assert still.images.shape == (1, 1, 30, 30)
 
@@ -278,9 +277,7 @@ def test_distance_is_moved_with_the_foreground(dense):
     data = dense({"a": rough((1, 60, 60))}, {"a": labels}, (1, 40, 40), objects=True)
     augment = augmentation(data, rotation_share=1, scale_share=1)
 
-    batch = source(data, augment=augment).changed(np.array([0]), whole([0]))
-
-    inside, distance, _ = batch.labels[0]
+    inside, distance = source(data, augment=augment).changed(np.array([0]), whole([0])).labels[0]
 
     assert (distance[inside == 1] > -1e-6).all()
     assert distance[inside == 0].max() < 0.06

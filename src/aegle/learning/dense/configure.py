@@ -14,8 +14,8 @@ from aegle.learning.dense.scaling_choice import Reasons, scaling_of
 from aegle.learning.dense.sizing import MOBILE, Size, Wanted, sized
 from aegle.options import option
 
-OBJECT_OUTPUTS = 3
-"""Of a network that parts objects: foreground, distance to the object's edge, and seam."""
+OBJECT_OUTPUTS = 2
+"""Of a network that parts objects: foreground, and distance to the object's edge."""
 
 Spacing = tuple[float, float, float]
 

@@ -1,14 +1,10 @@
-"""How far inside its object each pixel lies, and where two objects meet."""
+"""How far inside its object each pixel lies, by which touching objects are told apart."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional
-
-REACH = 2
-"""Voxels on every side of one in which a second object makes it part of a seam."""
 
 
 def object_distances(labels: NDArray[np.integer], *, flat: bool) -> NDArray[np.float32]:
@@ -29,42 +25,21 @@ def object_distances(labels: NDArray[np.integer], *, flat: bool) -> NDArray[np.f
     return _distances(labels)
 
 
-def object_targets(labels: Tensor, distances: Tensor) -> Tensor:
+def object_targets(labels: Tensor) -> Tensor:
     """Return what a network that parts objects is to draw.
 
     Args:
         labels: Numbers of objects, (image, row, column) or with slices before rows; -1 is
             ignored.
-        distances: From ``object_distances``, same shape.
 
     Returns:
-        (image, 3, ...): 1 inside of objects, 0 outside, -1 where ignored; the distance to the
-        object's edge, 0 to 1; and 1 where two objects meet, see ``seams``.
+        (image, 2, ...): 1 inside of objects, 0 outside, -1 where ignored; and the distance to
+        the object's edge, 0 to 1.
     """
+    numbers = labels.cpu().numpy()
+    distances = np.stack([_distances(one) for one in numbers])
     inside = labels.clamp(-1, 1).float()
-    return torch.stack([inside, distances.to(inside), seams(labels)], dim=1)
-
-
-def seams(labels: Tensor) -> Tensor:
-    """Return where objects touch or nearly do, which a distance drawn smoothly blurs.
-
-    Networks that draw such seams as a class of their own won the Data Science Bowl of 2018
-    (Caicedo, Nat Methods 2019).
-
-    Args:
-        labels: Numbers of objects, (image, row, column) or with slices before rows; 0 and below
-            is no object.
-
-    Returns:
-        1 where two objects lie within ``REACH`` voxels along every axis, else 0, same shape.
-    """
-    numbers = labels.float()[:, None]
-    pool = functional.max_pool2d if numbers.ndim == 4 else functional.max_pool3d
-    nothing = torch.full_like(numbers, -torch.inf)
-    is_object, size = numbers > 0, 2 * REACH + 1
-    last = pool(torch.where(is_object, numbers, nothing), size, 1, REACH)
-    first = -pool(torch.where(is_object, -numbers, nothing), size, 1, REACH)
-    return (last > first).float()[:, 0]
+    return torch.stack([inside, torch.from_numpy(distances).to(inside.device)], dim=1)
 
 
 def _distances(labels: NDArray[np.integer]) -> NDArray[np.float32]:

@@ -206,12 +206,13 @@ class _Looking:
 
 
 def _objects(model: Model, scores: NDArray[np.float32], image: PlacedImage) -> NDArray[np.uint16]:
-    """Return the objects on the image's own grid, from what a network draws of them."""
-    drawn = (_sigmoid(scores[0]), scores[1], _sigmoid(scores[2]))
-    inside, distance, seam = (resized(values, image.grid.shape, order=1) for values in drawn)
+    """Return the objects on the image's own grid, from the foreground's logit and the distance."""
+    shape = image.grid.shape
+    inside, distance = (
+        resized(values, shape, order=1) for values in (_sigmoid(scores[0]), scores[1])
+    )
     values = model.facts.extras.get(OBJECTS, {})
-    options = plain_values.read(ObjectOptions, values, section=OBJECTS)
-    return objects_of(inside, distance, seam, options)
+    return objects_of(inside, distance, plain_values.read(ObjectOptions, values, section=OBJECTS))
 
 
 def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,10 +18,6 @@ BEND = 0.1
 """Error of the distance up to which it counts by its square."""
 
 
-SEAM = 0.5
-"""What the Dice coefficient of seams counts, as a share of the foreground's."""
-
-
 def outline_loss(*, dice: float = 1.0) -> Loss:
     """Return cross-entropy plus one minus the soft Dice coefficient of classes, per image.
 
@@ -44,17 +40,16 @@ def outline_loss(*, dice: float = 1.0) -> Loss:
 def object_loss(*, dice: float = 1.0, distance: float = 1.0) -> Loss:
     """Return what a network that parts objects makes small, per image.
 
-    Binary cross-entropy and soft Dice of the foreground and of the seams, and the smooth absolute
-    error of the distance, all over the voxels that are not ignored. Dice of the seams counts half,
-    and only in images that have any.
+    Binary cross-entropy and soft Dice of the foreground, and the smooth absolute error of the
+    distance, all over the voxels that are not ignored.
 
     Args:
         dice: Weight of the part of the Dice coefficient.
         distance: Weight of the error of the distance.
 
     Returns:
-        A loss for what ``distances.object_targets`` gives, and outputs (image, 3, ...): the logit
-        of the foreground, the distance, and the logit of the seam.
+        A loss for what ``distances.object_targets`` gives, and outputs (image, 2, ...): the logit
+        of the foreground and the distance.
     """
     return _Objects(dice, distance)
 
@@ -105,7 +100,7 @@ class _Outline(_Deep):
 
 
 class _Objects(_Deep):
-    """Foreground, distance and seams of objects."""
+    """Foreground and distance of objects."""
 
     def __init__(self, dice: float, distance: float) -> None:
         self.dice, self.distance = dice, distance
@@ -118,21 +113,13 @@ class _Objects(_Deep):
         inside = inside.clamp(min=0)
         count = known.sum(1).clamp(min=1)
         entropy = functional.binary_cross_entropy_with_logits(logit, inside, reduction="none")
+        share = logit.sigmoid() * known
+        overlap = (2 * (share * inside).sum(1) + SMOOTHING) / (
+            share.sum(1) + inside.sum(1) + SMOOTHING
+        )
         error = functional.smooth_l1_loss(output[:, 1], labels[:, 1], reduction="none", beta=BEND)
-        seam = labels[:, 2]
-        parted = functional.binary_cross_entropy_with_logits(output[:, 2], seam, reduction="none")
-        parts = (entropy + self.distance * error + parted) * known
-        # Seams are thin: where there are none, one voxel drawn would count as a whole miss.
-        missed = (1 - _overlap(output[:, 2], seam, known)) * (seam.sum(1) > 0)
-        missed = SEAM * missed + 1 - _overlap(logit, inside, known)
-        return parts.sum(1) / count + self.dice * missed
-
-
-def _overlap(logit: Tensor, wanted: Tensor, known: Tensor) -> Tensor:
-    """Return the soft Dice coefficient of each image, (image,), over the known voxels."""
-    share = logit.sigmoid() * known
-    both: Tensor = (share * wanted).sum(1)
-    return (2 * both + SMOOTHING) / (share.sum(1) + (wanted * known).sum(1) + SMOOTHING)
+        parts = (entropy + self.distance * error) * known
+        return parts.sum(1) / count + self.dice * (1 - overlap)
 
 
 def nearest(labels: Tensor, shape: Sequence[int]) -> Tensor:

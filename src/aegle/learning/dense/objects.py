@@ -34,22 +34,18 @@ class ObjectOptions:
 
 
 def objects_of(
-    foreground: NDArray[np.floating],
-    distance: NDArray[np.floating],
-    seam: NDArray[np.floating],
-    options: ObjectOptions,
+    foreground: NDArray[np.floating], distance: NDArray[np.floating], options: ObjectOptions
 ) -> NDArray[np.uint16]:
     """Return the number of the object that each voxel belongs to.
 
     Middles are the highest places of the distance, together with those that are parted from a
     higher one by less than a limit (h-maxima; Soille, Morphological image analysis, 2003, 6.3.4).
     Objects grow from them to where the distance is lower (watershed; Beucher and Meyer 1993), and
-    share no voxel. Where two objects are likely to meet, the distance is less by that probability.
+    share no voxel.
 
     Args:
         foreground: Probability that a voxel belongs to any object, (slice, row, column).
         distance: Of the voxel to the edge of its object over the object's largest, same shape.
-        seam: Probability that two objects meet at the voxel, same shape.
         options: Limits.
 
     Returns:
@@ -61,7 +57,7 @@ def objects_of(
     inside = np.asarray(foreground) >= options.inside
     flat = inside.shape[0] == 1
     shown = inside[0] if flat else inside
-    depth = np.asarray(distance - seam, np.float32).reshape(shown.shape)
+    depth = np.asarray(distance, np.float32).reshape(shown.shape)
     grown = _grown(shown, depth, options.rise)
     return _numbered(grown, options.smallest).reshape(inside.shape)
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from aegle.learning.batches import Batch, Part
 from aegle.learning.dense.augmentation import Change, changed
-from aegle.learning.dense.distances import object_targets
 from aegle.learning.dense.prepared import DenseSet
 
 Shape = tuple[int, int, int]
@@ -43,7 +42,7 @@ class PatchSource:
 
     Images come as (image, channel, row, column) or with slices before rows. With them come
     labels, (image, row, column) or with slices; for objects, what ``distances.object_targets``
-    gives, (image, 3, ...).
+    gives, (image, 2, ...).
 
     Where a patch reaches beyond its image, pictures are mirrored at their edge; volumes go on
     with 0, as background.
@@ -169,7 +168,8 @@ class PatchSource:
         channels = len(self.data.configuration.scaling)
         targets = labels if self.targets is None else self.targets(labels)
         if self.data.objects:
-            targets = object_targets(labels, values[:, channels])
+            inside = labels.clamp(-1, 1).float()
+            targets = torch.stack([inside, values[:, channels]], dim=1)
         images = values[:, :channels].contiguous(memory_format=self.layout)
         return Batch(
             images=images.to(self.device, non_blocking=True),
