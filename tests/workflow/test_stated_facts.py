@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from aegle import api
+from aegle import api, cli
 from aegle.domain.errors import IdentityError
 
 from .conftest import NOW
@@ -115,7 +115,7 @@ def test_what_was_stated_last_counts_until_something_else_is(stated):
     assert shown(again)["creatinine"] == ("88.4", "umol/L")
 
 
-def test_following_takes_facts_too_and_plans_only_when_told(coarse_images, tmp_path):
+def test_following_takes_facts_too_and_plans_only_when_told(coarse_images, tmp_path, capsys):
     visits = sorted(p for p in coarse_images.iterdir() if p.is_dir())[:2]
     table = tmp_path / "laboratory.csv"
     table.write_text("patient,code,value,unit\n4711,2160-0,1.0,mg/dL\n")
@@ -129,3 +129,5 @@ def test_following_takes_facts_too_and_plans_only_when_told(coarse_images, tmp_p
         "What is stated beside the images is of patient 4711, the images are of MADE-THORAX-1, "
         "and no date of birth says whether they are one person."
     )
+    assert cli.main(["suggest", str(tmp_path / "case")]) == 0
+    assert "Note: What is stated beside the images is of patient 4711" in capsys.readouterr().out

@@ -243,6 +243,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield from _finding_lines(visit)
         for notice in visit["notices"]:
             yield f"  Note: {notice}"
+        cautions = (caution for said in visit["suggestions"] for caution in said["cautions"])
+        for caution in dict.fromkeys(cautions):
+            yield f"  Note: {caution}"
     yield from _plan_lines(found["plan"])
     yield from _course_lines(found["follow_up"])
 

@@ -77,12 +77,14 @@ def _review(
 
 
 def _lines(numbers: dict[str, Any]) -> list[str]:
-    lines = []
+    lines: list[str] = []
+    cautions: dict[str, None] = {}
     for number, visit in enumerate(numbers["visits"], 1):
         lines.append(f"Visit {number}")
         for said in visit["suggestions"]:
             lines += _suggestion_lines(said)
-    return lines
+            cautions |= dict.fromkeys(said["cautions"])
+    return [*lines, *(f"Note: {caution}" for caution in cautions)]
 
 
 def _suggestion_lines(said: dict[str, Any]) -> list[str]:

@@ -115,6 +115,7 @@ def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
         "category": suggestion.category,
         "subject": suggestion.subject,
         "reason": str(suggestion.reason),
+        "cautions": [str(caution) for caution in suggestion.cautions],
     }
 
 
